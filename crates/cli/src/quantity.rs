@@ -1,0 +1,71 @@
+//! Sizes and rates as people write them.
+
+/// Octets: a number with an optional `K`, `M` or `G` for powers of 1,024 (also `KiB`, `MiB`, `GiB`).
+///
+/// # Errors
+///
+/// A message that shows the form.
+pub fn size(text: &str) -> Result<u64, String> {
+    let form =
+        || format!("{text:?} is no size: write octets, or a number with K, M or G (powers of 1,024), such as 256M");
+    let text = text.strip_suffix("iB").unwrap_or(text);
+    parse(text, 1024).ok_or_else(form)
+}
+
+/// Bits per second: a number with an optional `k`, `M` or `G` for powers of 1,000.
+///
+/// # Errors
+///
+/// A message that shows the form; also for a rate of 0.
+pub fn rate(text: &str) -> Result<u64, String> {
+    let form = || {
+        format!("{text:?} is no rate: write bits per second, or a number with k, M or G (powers of 1,000), such as 10M")
+    };
+    parse(text, 1000).filter(|&rate| rate > 0).ok_or_else(form)
+}
+
+fn parse(text: &str, step: u64) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let power = match text.get(digits.len()..)? {
+        "" => 0,
+        "k" | "K" => 1,
+        "M" => 2,
+        "G" => 3,
+        _ => return None,
+    };
+    let unit = step.checked_pow(power)?;
+    match digits.split_once('.') {
+        None => digits.parse::<u64>().ok()?.checked_mul(unit),
+        // At most three digits behind the point: exact for every unit.
+        Some((whole, part)) if (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()) => {
+            let scale = 10_u64.checked_pow(u32::try_from(part.len()).ok()?)?;
+            let fraction = part.parse::<u64>().ok()?.checked_mul(unit)? / scale;
+            whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(fraction)
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_rates_are_read_as_written() {
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("1.5K"), Ok(1536));
+        assert_eq!(size("256MiB"), Ok(256 << 20));
+        assert_eq!(rate("10M"), Ok(10_000_000));
+        assert_eq!(rate("2.048M"), Ok(2_048_000));
+    }
+
+    #[test]
+    fn what_is_no_quantity_is_refused() {
+        for text in
+            ["", "M", "-1", "1e6", "10 M", "1.", ".5M", "1.2345M", "10Mbit", "99999999999999999999", "99999999999G"]
+        {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert!(rate("0").is_err());
+    }
+}

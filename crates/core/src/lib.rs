@@ -1,0 +1,43 @@
+//! Fleetcast's protocol: everything a device needs to *understand* an update.
+//!
+//! `no_std` with `alloc`, no `unsafe`, no clock, socket, file or randomness. `spec/protocol.md` is the law for bytes;
+//! rule ids in brackets, such as \[W-3\], cite it.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`reader`] | bounds-checked cursor: whole fields or an error |
+//! | [`wire`] | packet header and its three objects |
+//! | [`cbor`] | the one strict decoder |
+//! | [`trust`] | keys, thresholds, the one [`trust::verify`], [`trust::Verified`] |
+//! | [`manifest`] | the signed description of a release |
+//! | [`tree`] | geometry, digests, pages and their check |
+//! | [`fec`] | erasure code and send order |
+//! | [`release`] | layout of the release file |
+//! | [`session`] | the receive state machine |
+//! | [`time`] | instants that a caller supplies |
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::arithmetic_side_effects,
+    reason = "hostile bytes reach every line of this crate"
+)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod cbor;
+pub mod fec;
+pub mod manifest;
+pub mod reader;
+pub mod release;
+pub mod session;
+pub mod time;
+pub mod tree;
+pub mod trust;
+pub mod wire;

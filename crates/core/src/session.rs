@@ -1,0 +1,666 @@
+//! The receive state machine: datagrams and time in, actions out (spec §6, §9).
+//!
+//! No clock, socket, file or randomness here; the driver has them. Feed each input to [`Receiver`] and carry out the [`Actions`] it
+//! gives, to the end and in order. What fails a check is counted and gone; what waits, waits in one bounded buffer.
+//!
+//! | state | entered when | left when |
+//! | --- | --- | --- |
+//! | idle | at the start; after [`Receiver::finish`] | an acceptable manifest verifies: [`Action::Begin`] |
+//! | receiving | [`Action::Begin`] | all blocks can be restored: [`Action::Complete`]; a chunk of a newer release verifies: [`Action::Begin`] of that one |
+//! | complete | [`Action::Complete`] | [`Receiver::finish`], or [`Receiver::recheck`] if the storage turns out wrong |
+
+mod bitmap;
+mod budget;
+mod counters;
+mod download;
+mod loss;
+mod pages;
+mod policy;
+mod staging;
+
+pub use counters::Counters;
+pub use policy::{Mark, Policy, RefuseReason, Target};
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use self::budget::{Budget, Refused};
+use self::counters::count;
+use self::download::{Download, Place, Verdict};
+use self::loss::Loss;
+use self::staging::Staging;
+use crate::manifest::Manifest;
+use crate::time::Instant;
+use crate::tree::{Geometry, Tree};
+use crate::trust::{Envelope, StatementError, TrustedKeys, Verified, tsi_of, verify};
+use crate::wire::{HEADER_LEN, Header, Object, Packet, PageKind, Tsi};
+use sha2::{Digest as _, Sha256};
+
+/// Newer releases that may wait for their first chunk.
+const MAX_CANDIDATES: usize = 4;
+/// Pages of a candidate that are kept until its first chunk.
+const CANDIDATE_PAGES: usize = 8;
+
+/// What a [`Receiver`] needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whose releases count.
+    pub trust: TrustedKeys,
+    /// What the device is and has.
+    pub policy: Policy,
+    /// Packets that may wait for a manifest or page: 256 to 1,024. Each takes `policy.max_packet` octets.
+    pub staging: usize,
+    /// Anything senders cannot know; it makes the choice of what a flood displaces unpredictable.
+    pub seed: u64,
+}
+
+/// Receives releases, one at a time.
+///
+/// Dropped datagrams are counted by the codes of spec §12 and these: `other-session` (a session that is not followed), `no-page` (a chunk far
+/// from where any sender is), `tsi` (a statement under another TSI), `refused-before`, `budget` (more new statements than may be verified a second),
+/// `stored-page` (a page in the storage no longer verifies).
+#[derive(Debug)]
+pub struct Receiver {
+    trust: TrustedKeys,
+    policy: Policy,
+    download: Option<Download>,
+    is_complete: bool,
+    candidates: VecDeque<Candidate>,
+    staging: Staging,
+    refused: Refused,
+    budget: Budget,
+    counters: Counters,
+    loss: Loss,
+    /// What the last input still leads to; empty between inputs.
+    work: VecDeque<Work>,
+}
+
+/// A newer release than the one being received, until its first chunk verifies \[M-6\].
+#[derive(Debug)]
+struct Candidate {
+    manifest: Verified<Manifest>,
+    trees: Vec<Tree>,
+}
+
+/// What the driver must do.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// Follow this release from now on; whatever belongs to another is void. Prepare storage, keep the statement, and
+    /// remember the release as the highest seen.
+    Begin {
+        /// The release.
+        manifest: &'a Verified<Manifest>,
+    },
+    /// Write a verified source chunk to the image; padding is cut off.
+    Write {
+        /// Component number.
+        component: u8,
+        /// Octets from the start of the image.
+        offset: u64,
+        /// What to write.
+        bytes: &'a [u8],
+    },
+    /// Keep a verified repair chunk.
+    StoreRepair {
+        /// Component number.
+        component: u8,
+        /// Number among the component's repair chunks.
+        number: u32,
+        /// The whole chunk.
+        bytes: &'a [u8],
+    },
+    /// Keep a verified page or parity page for [`Receiver::handle_stored_page`].
+    StorePage {
+        /// Which of both.
+        kind: PageKind,
+        /// Component number.
+        component: u8,
+        /// Cell index.
+        cell: u32,
+        /// The whole payload.
+        payload: &'a [u8],
+    },
+    /// Give the page back through [`Receiver::handle_stored_page`]: chunks wait for it.
+    LoadPage {
+        /// Component number.
+        component: u8,
+        /// Cell index.
+        cell: u32,
+    },
+    /// Everything is there: restore, read back, compare, install, then call [`Receiver::finish`].
+    Complete,
+    /// A genuine manifest is not for this device. Reported once a statement.
+    Refused {
+        /// Its sequence number.
+        sequence: u64,
+        /// Why.
+        reason: RefuseReason,
+    },
+}
+
+/// What one input leads to, in order. Borrows the receiver: the next input has to wait.
+#[must_use = "an undrained action is a lost write"]
+#[derive(Debug)]
+pub struct Actions<'a> {
+    receiver: &'a mut Receiver,
+    payload: &'a [u8],
+}
+
+/// How far the release is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Chunks needed: the source chunks of all components.
+    pub needed: u64,
+    /// How many of them are there, or repair chunks in their place.
+    pub have: u64,
+}
+
+/// Work that an input leads to.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// An action for the driver.
+    Act(Step),
+    /// Handle the packet at hand, of a session that has just begun.
+    Packet { source: u64, header: Header },
+    /// Handle the pages among staged packets, from this slot on.
+    Drain { slot: usize },
+    /// The page of this cell is known: check the chunks that waited for it, from this slot on.
+    Ready { component: u8, cell: u32, slot: usize },
+}
+
+/// An [`Action`] without its bytes.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Begin,
+    Chunk { origin: Origin, component: u8, position: u32 },
+    StorePage { origin: Origin, kind: PageKind, component: u8, cell: u32 },
+    LoadPage { component: u8, cell: u32 },
+    Complete,
+    Refused { sequence: u64, reason: RefuseReason },
+}
+
+/// Where the bytes of a step are.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    /// In the input.
+    Input,
+    /// In the staging buffer, already marked as free.
+    Staged { slot: usize, len: usize },
+}
+
+impl Receiver {
+    /// A receiver with nothing received. This allocates the staging buffer; a release allocates its maps when it begins.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let payload_len = config.policy.max_packet.saturating_sub(HEADER_LEN);
+        Self {
+            trust: config.trust,
+            policy: config.policy,
+            download: None,
+            is_complete: false,
+            candidates: VecDeque::with_capacity(MAX_CANDIDATES),
+            staging: Staging::new(config.staging, payload_len, config.seed),
+            refused: Refused::new(),
+            budget: Budget::new(),
+            counters: Counters::default(),
+            loss: Loss::default(),
+            work: VecDeque::new(),
+        }
+    }
+
+    /// Takes a datagram that came at `now`. `source` is a number for its sender's address; senders that are told apart by it
+    /// share the staging buffer fairly.
+    ///
+    /// Infallible on purpose: anyone can send a datagram, so a bad one is counted, never an error.
+    pub fn handle_datagram<'a>(&'a mut self, now: Instant, source: u64, datagram: &'a [u8]) -> Actions<'a> {
+        self.work.clear();
+        count(&mut self.counters.datagrams);
+        match Packet::decode(datagram) {
+            Err(e) => self.counters.drop(e.code()),
+            Ok(Packet { header, payload }) => match header.object {
+                Object::Statement { .. } => self.handle_statement(now, header.tsi, payload),
+                _ => self.handle_object(source, header, payload),
+            },
+        }
+        Actions { receiver: self, payload: datagram.get(HEADER_LEN..).unwrap_or_default() }
+    }
+
+    /// Begins again with a statement kept from before a restart. It is verified like any other.
+    ///
+    /// # Errors
+    ///
+    /// [`ResumeError`] if it is not acceptable (any longer); nothing has begun then.
+    pub fn resume(&mut self, statement: &[u8]) -> Result<Actions<'_>, ResumeError> {
+        self.work.clear();
+        let manifest = verify(statement, &self.trust).map_err(ResumeError::Statement)?;
+        self.policy.check(&manifest).map_err(ResumeError::Refused)?;
+        let trees = manifest.trees().map_err(|e| ResumeError::Statement(e.into()))?;
+        self.begin(Candidate { manifest, trees });
+        Ok(Actions { receiver: self, payload: &[] })
+    }
+
+    /// Takes a page or parity page from the storage, checked like any other: on [`Action::LoadPage`], or for each stored
+    /// cell in order after a restart.
+    pub fn handle_stored_page<'a>(
+        &'a mut self,
+        kind: PageKind,
+        component: u8,
+        cell: u32,
+        payload: &'a [u8],
+    ) -> Actions<'a> {
+        self.work.clear();
+        if let Some(download) = &mut self.download
+            && download.take_page(kind, component, cell, payload, &mut self.work).is_err()
+        {
+            self.counters.drop("stored-page");
+            download.lose_page(component, cell);
+        }
+        Actions { receiver: self, payload }
+    }
+
+    /// Takes a chunk found in the storage, zero-padded to its full length; `true` if it verified and counts from now on.
+    /// Its page must have been handed in just before.
+    pub fn handle_stored_chunk(&mut self, component: u8, position: u32, chunk: &[u8]) -> bool {
+        let Some(download) = &mut self.download else { return false };
+        let Some(place) = download.place_at(component, position) else { return false };
+        let is_new = download.take_chunk(component, place, chunk) == Ok(Verdict::New);
+        self.is_complete = download.is_complete();
+        is_new
+    }
+
+    /// Forgets what is there: the image did not have its SHA-256, so the storage is to be handed in anew, chunk by chunk.
+    pub fn recheck(&mut self) {
+        self.is_complete = false;
+        if let Some(download) = &mut self.download {
+            download.reset();
+        }
+    }
+
+    /// The release has been installed; wait for the next.
+    pub fn finish(&mut self) {
+        self.is_complete = false;
+        if let Some(download) = self.download.take() {
+            let manifest = download.manifest();
+            let mark = Mark { sequence: manifest.sequence, digest: *manifest.payload_digest() };
+            self.policy.installed = Some((mark, manifest.security_version));
+        }
+        self.candidates.clear();
+        self.staging.retain(|_| false);
+        self.refused = Refused::new();
+    }
+
+    /// The release being received.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&Verified<Manifest>> {
+        self.download.as_ref().map(Download::manifest)
+    }
+
+    /// Geometry of a component of the release being received.
+    #[must_use]
+    pub fn geometry(&self, component: u8) -> Option<&Geometry> {
+        self.download.as_ref()?.geometry(component)
+    }
+
+    /// Whether the chunk at this position has been verified and handed out.
+    #[must_use]
+    pub fn has(&self, component: u8, position: u32) -> bool {
+        self.download.as_ref().is_some_and(|download| download.has(component, position))
+    }
+
+    /// Whether everything needed is there.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// How far the release being received is.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        let (needed, have) = self.download.as_ref()?.progress();
+        Some(Progress { needed, have })
+    }
+
+    /// What came and what was dropped.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Share of the packets sent for this session that did not come, 0.0 ..= 1.0, by the senders' counts \[W-5\]: an
+    /// estimate to show, for the counts are not authenticated.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        self.loss.estimate()
+    }
+
+    fn handle_statement(&mut self, now: Instant, tsi: Tsi, statement: &[u8]) {
+        let followed = self.download.iter().map(Download::manifest).chain(self.candidates.iter().map(|c| &c.manifest));
+        if followed.into_iter().any(|manifest| manifest.statement() == statement) {
+            count(&mut self.counters.duplicates);
+            return;
+        }
+        let digest: [u8; 32] = Sha256::digest(statement).into();
+        if self.refused.contains(&digest) {
+            self.counters.drop("refused-before");
+            return;
+        }
+        let envelope = match Envelope::parse(statement) {
+            Ok(envelope) => envelope,
+            Err(e) => return self.counters.drop(e.code()),
+        };
+        // Cheap checks before the expensive one; what they refuse need not be remembered.
+        if tsi_of(&Sha256::digest(envelope.payload()).into()) != tsi {
+            return self.counters.drop("tsi");
+        }
+        if !self.trust.mentions(&envelope) {
+            return self.counters.drop("threshold");
+        }
+        if !self.budget.take(now) {
+            return self.counters.drop("budget");
+        }
+        match verify(statement, &self.trust) {
+            Ok(manifest) => self.consider(manifest, &digest),
+            Err(e) => {
+                self.refused.insert(&digest);
+                self.counters.drop(e.code());
+            }
+        }
+    }
+
+    /// Decides on a genuine manifest whose statement has this digest.
+    fn consider(&mut self, manifest: Verified<Manifest>, digest: &[u8; 32]) {
+        let is_followed = |other: &Verified<Manifest>| other.payload_digest() == manifest.payload_digest();
+        if self.manifest().is_some_and(is_followed) || self.candidates.iter().any(|c| is_followed(&c.manifest)) {
+            // The same release with other signatures.
+            self.refused.insert(digest);
+            return count(&mut self.counters.duplicates);
+        }
+        let sequence = manifest.sequence;
+        let twin = self.candidates.iter().any(|candidate| candidate.manifest.sequence == sequence);
+        let verdict = if twin { Err(RefuseReason::Equivocation { sequence }) } else { self.policy.check(&manifest) };
+        if let Err(reason) = verdict {
+            self.refused.insert(digest);
+            self.counters.drop(reason.code());
+            self.work.push_back(Work::Act(Step::Refused { sequence, reason }));
+            return;
+        }
+        let Ok(trees) = manifest.trees() else { return self.counters.drop("geometry") };
+        let candidate = Candidate { manifest, trees };
+        if self.download.is_none() {
+            self.begin(candidate);
+        } else {
+            if self.candidates.len() >= MAX_CANDIDATES {
+                self.candidates.pop_front();
+            }
+            self.candidates.push_back(candidate);
+        }
+    }
+
+    /// Starts to receive a release, and hands it what waited.
+    fn begin(&mut self, Candidate { manifest, trees }: Candidate) {
+        let tsi = manifest.tsi();
+        self.policy.seen = Some(Mark { sequence: manifest.sequence, digest: *manifest.payload_digest() });
+        self.candidates.retain(|candidate| candidate.manifest.sequence > manifest.sequence);
+        self.download = Some(Download::new(manifest, trees));
+        self.is_complete = false;
+        self.loss = Loss::default();
+        self.staging.retain(|other| other == tsi);
+        self.work.push_back(Work::Act(Step::Begin));
+        self.work.push_back(Work::Drain { slot: 0 });
+    }
+
+    fn handle_object(&mut self, source: u64, header: Header, payload: &[u8]) {
+        let tsi = header.tsi;
+        match &self.download {
+            Some(download) if download.manifest().tsi() == tsi => self.handle_own(source, header, payload),
+            Some(_) => match self.candidates.iter().position(|candidate| candidate.manifest.tsi() == tsi) {
+                Some(index) => self.handle_candidate(index, source, header, payload),
+                None => self.counters.drop("other-session"),
+            },
+            // The manifest has not come. What is installed already need not wait for it.
+            None if self.policy.installed.is_some_and(|(mark, _)| tsi_of(&mark.digest) == tsi) => {
+                self.counters.drop("other-session");
+            }
+            None => self.stage(source, tsi, header.object, payload),
+        }
+    }
+
+    /// Handles a page or chunk of the release being received.
+    fn handle_own(&mut self, source: u64, header: Header, payload: &[u8]) {
+        let Some(download) = &mut self.download else { return };
+        if self.is_complete {
+            return count(&mut self.counters.duplicates);
+        }
+        self.loss.note(source, header.layer, header.count);
+        match header.object {
+            Object::Statement { .. } => {}
+            Object::Page { kind, component, cell } => self.take_page(Origin::Input, kind, component, cell, payload),
+            Object::Chunk { component, sbn, esi } => {
+                let Some(place) = download.place(component, sbn, esi) else { return self.counters.drop("range") };
+                match download.take_chunk(component, place, payload) {
+                    Err(e) => self.counters.drop(e.code()),
+                    Ok(Verdict::New) => self.accept(Origin::Input, component, place),
+                    Ok(Verdict::Duplicate) => count(&mut self.counters.duplicates),
+                    Ok(Verdict::PageStored) => {
+                        self.stage(source, header.tsi, header.object, payload);
+                        self.work.push_back(Work::Act(Step::LoadPage { component, cell: place.cell }));
+                    }
+                    Ok(Verdict::PageMissing) if download.is_near(component, place.cell) => {
+                        self.stage(source, header.tsi, header.object, payload);
+                    }
+                    Ok(Verdict::PageMissing) => self.counters.drop("no-page"),
+                }
+            }
+        }
+    }
+
+    /// Handles a page or chunk of a newer release: its first right chunk makes it the one being received.
+    fn handle_candidate(&mut self, index: usize, source: u64, header: Header, payload: &[u8]) {
+        let Some(candidate) = self.candidates.get(index) else { return };
+        let component = match header.object {
+            Object::Statement { .. } => return,
+            Object::Page { component, .. } | Object::Chunk { component, .. } => component,
+        };
+        let Some(tree) = candidate.trees.get(usize::from(component)) else { return self.counters.drop("range") };
+        if let Object::Page { kind, cell, .. } = header.object {
+            if let Err(e) = tree.check_page(kind, cell, payload) {
+                return self.counters.drop(e.code());
+            }
+            self.stage(source, header.tsi, header.object, payload);
+            return self.staging.trim(header.tsi, CANDIDATE_PAGES);
+        }
+        match self.check_candidate_chunk(tree, header, payload) {
+            Some(Ok(())) => {
+                if let Some(candidate) = self.candidates.remove(index) {
+                    self.begin(candidate);
+                    self.work.push_back(Work::Packet { source, header });
+                }
+            }
+            Some(Err(code)) => self.counters.drop(code),
+            None => self.counters.drop("no-page"),
+        }
+    }
+
+    /// Checks a candidate's chunk against its staged pages; `None` if the page is not among them.
+    fn check_candidate_chunk(&self, tree: &Tree, header: Header, chunk: &[u8]) -> Option<Result<(), &'static str>> {
+        let Object::Chunk { component, sbn, esi } = header.object else { return None };
+        let Some(position) = tree.geometry().position(sbn, esi) else { return Some(Err("range")) };
+        let (cell, slot) = tree.geometry().slot(position);
+        let object = Object::Page { kind: PageKind::Page, component, cell };
+        let (page_slot, page) = self.staging.of_session(header.tsi).find(|(_, staged)| staged.object == object)?;
+        Some(tree.check_chunk(self.staging.payload(page_slot, page.len()), slot, chunk).map_err(|e| e.code()))
+    }
+
+    fn stage(&mut self, source: u64, tsi: Tsi, object: Object, payload: &[u8]) {
+        let counter = if self.staging.insert(source, tsi, object, payload) {
+            &mut self.counters.staged
+        } else {
+            &mut self.counters.duplicates
+        };
+        count(counter);
+    }
+
+    /// Takes a page or parity page of the release being received.
+    fn take_page(&mut self, origin: Origin, kind: PageKind, component: u8, cell: u32, payload: &[u8]) {
+        let Some(download) = &mut self.download else { return };
+        if !download.wants_page(kind, component, cell) {
+            return count(&mut self.counters.duplicates);
+        }
+        let before = self.work.len();
+        match download.take_page(kind, component, cell, payload, &mut self.work) {
+            Err(e) => self.counters.drop(e.code()),
+            Ok(is_worth_storing) => {
+                count(&mut self.counters.pages);
+                if is_worth_storing {
+                    // Before the chunks that it proves: a page from staging lies where no chunk is written over it.
+                    let step = Step::StorePage { origin, kind, component, cell };
+                    self.work.insert(before, Work::Act(step));
+                }
+            }
+        }
+    }
+
+    /// A chunk has verified: have it written.
+    fn accept(&mut self, origin: Origin, component: u8, place: Place) {
+        count(&mut self.counters.chunks);
+        self.work.push_back(Work::Act(Step::Chunk { origin, component, position: place.position }));
+        if self.download.as_ref().is_some_and(Download::is_complete) {
+            self.is_complete = true;
+            self.work.push_back(Work::Act(Step::Complete));
+        }
+    }
+}
+
+impl Actions<'_> {
+    /// The next action, `None` when all are done.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an action borrows from the receiver, which no Iterator can express"
+    )]
+    pub fn next(&mut self) -> Option<Action<'_>> {
+        let step = self.next_step()?;
+        let receiver = &*self.receiver;
+        let bytes = |origin| match origin {
+            Origin::Input => self.payload,
+            Origin::Staged { slot, len } => receiver.staging.payload(slot, len),
+        };
+        Some(match step {
+            Step::Begin => Action::Begin { manifest: receiver.manifest()? },
+            Step::Chunk { origin, component, position } => {
+                let geometry = receiver.geometry(component)?;
+                let bytes = bytes(origin);
+                if let Some((offset, len)) = geometry.image_range(position) {
+                    Action::Write { component, offset, bytes: bytes.get(..len)? }
+                } else {
+                    let number = position.saturating_sub(geometry.source_chunks());
+                    Action::StoreRepair { component, number, bytes }
+                }
+            }
+            Step::StorePage { origin, kind, component, cell } => {
+                Action::StorePage { kind, component, cell, payload: bytes(origin) }
+            }
+            Step::LoadPage { component, cell } => Action::LoadPage { component, cell },
+            Step::Complete => Action::Complete,
+            Step::Refused { sequence, reason } => Action::Refused { sequence, reason },
+        })
+    }
+
+    /// Carries out all actions by `act`, in order.
+    ///
+    /// # Errors
+    ///
+    /// The first of `act`; the rest is not carried out then, so the storage must be checked anew before going on.
+    pub fn for_each<E>(mut self, mut act: impl FnMut(Action<'_>) -> Result<(), E>) -> Result<(), E> {
+        while let Some(action) = self.next() {
+            act(action)?;
+        }
+        Ok(())
+    }
+
+    fn next_step(&mut self) -> Option<Step> {
+        loop {
+            match self.receiver.work.pop_front()? {
+                Work::Act(step) => return Some(step),
+                Work::Packet { source, header } => self.receiver.handle_own(source, header, self.payload),
+                Work::Drain { slot } => self.receiver.drain(slot),
+                Work::Ready { component, cell, slot } => self.receiver.check_waiting(component, cell, slot),
+            }
+        }
+    }
+}
+
+impl Receiver {
+    /// Takes the next staged page of the release, from `slot` on.
+    fn drain(&mut self, slot: usize) {
+        let Some(tsi) = self.manifest().map(Verified::tsi) else { return };
+        let page = self.staging.of_session(tsi).filter(|(at, _)| *at >= slot).find_map(|(at, staged)| {
+            let Object::Page { kind, component, cell } = staged.object else { return None };
+            Some((at, staged.len(), kind, component, cell))
+        });
+        let Some((at, len, kind, component, cell)) = page else { return };
+        self.staging.remove(at);
+        let payload = self.staging.payload(at, len).to_vec();
+        self.take_page(Origin::Staged { slot: at, len }, kind, component, cell, &payload);
+        self.work.push_back(Work::Drain { slot: at.saturating_add(1) });
+    }
+
+    /// Checks the chunks of a cell whose page is known, from staging slot `slot` on, up to the first right one.
+    fn check_waiting(&mut self, component: u8, cell: u32, slot: usize) {
+        let Some(download) = &mut self.download else { return };
+        if self.staging.is_empty() || self.is_complete {
+            return;
+        }
+        let tsi = download.manifest().tsi();
+        for at in slot..self.staging.capacity() {
+            let Some(staged) = self.staging.get(at).filter(|staged| staged.tsi == tsi) else { continue };
+            let Object::Chunk { component: c, sbn, esi } = staged.object else { continue };
+            if c != component {
+                continue;
+            }
+            let Some(place) = download.place(component, sbn, esi) else {
+                self.counters.drop("range");
+                self.staging.remove(at);
+                continue;
+            };
+            if place.cell != cell {
+                continue;
+            }
+            self.staging.remove(at);
+            match download.take_chunk(component, place, self.staging.payload(at, staged.len())) {
+                Ok(Verdict::New) => {
+                    // Behind this chunk's own action, before whatever else there is to do.
+                    self.work.push_front(Work::Ready { component, cell, slot: at.saturating_add(1) });
+                    count(&mut self.counters.chunks);
+                    let origin = Origin::Staged { slot: at, len: staged.len() };
+                    let step = Step::Chunk { origin, component, position: place.position };
+                    self.work.push_front(Work::Act(step));
+                    if download.is_complete() {
+                        self.is_complete = true;
+                        self.work.push_back(Work::Act(Step::Complete));
+                    }
+                    return;
+                }
+                Ok(_) => count(&mut self.counters.duplicates),
+                Err(e) => self.counters.drop(e.code()),
+            }
+        }
+    }
+}
+
+/// Why a kept statement cannot be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResumeError {
+    /// It does not verify.
+    Statement(StatementError),
+    /// It is not for this device (any longer).
+    Refused(RefuseReason),
+}
+
+impl core::fmt::Display for ResumeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Statement(e) => e.fmt(f),
+            Self::Refused(reason) => reason.fmt(f),
+        }
+    }
+}

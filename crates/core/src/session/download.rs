@@ -1,0 +1,258 @@
+//! One release on its way in: what is there, what is missing, and which page proves it.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::Work;
+use super::bitmap::Bitmap;
+use super::pages::{Key, PageCache};
+use crate::manifest::Manifest;
+use crate::tree::{Geometry, Tree, TreeError};
+use crate::trust::Verified;
+use crate::wire::PageKind;
+
+/// Cells of a component around which chunks may wait for their page, each way.
+const NEAR_CELLS: u32 = 16;
+/// Newest verified cells of a component that are remembered: as many senders at other places of the loop.
+const RECENT: usize = 8;
+
+/// A release being received.
+#[derive(Debug)]
+pub(super) struct Download {
+    manifest: Verified<Manifest>,
+    components: Vec<State>,
+    pages: PageCache,
+}
+
+/// What is there of one component.
+#[derive(Debug)]
+struct State {
+    tree: Tree,
+    /// Positions of verified chunks.
+    have: Bitmap,
+    /// Cells whose page the storage has.
+    pages: Bitmap,
+    /// Cells whose parity page has come.
+    parities: Bitmap,
+    /// Per block, chunks still missing until it can be restored.
+    missing: Vec<u16>,
+    recent: [Option<u32>; RECENT],
+}
+
+/// Where a chunk stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) position: u32,
+    pub(super) cell: u32,
+    slot: usize,
+    block: u16,
+}
+
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Verified, and marked as there.
+    New,
+    /// There already, or its block needs no more.
+    Duplicate,
+    /// Its page is in the storage.
+    PageStored,
+    /// Its page has not come.
+    PageMissing,
+}
+
+impl Download {
+    /// Allocates all that the release needs. `trees` are the manifest's.
+    pub(super) fn new(manifest: Verified<Manifest>, trees: Vec<Tree>) -> Self {
+        let page_len = |tree: &Tree| (tree.geometry().cell() as usize).saturating_mul(tree.geometry().digest_len());
+        let stride = trees.iter().map(page_len).max().unwrap_or(0);
+        Self { manifest, components: trees.into_iter().map(State::new).collect(), pages: PageCache::new(stride) }
+    }
+
+    pub(super) const fn manifest(&self) -> &Verified<Manifest> {
+        &self.manifest
+    }
+
+    pub(super) fn geometry(&self, component: u8) -> Option<&Geometry> {
+        Some(self.state(component)?.tree.geometry())
+    }
+
+    pub(super) fn has(&self, component: u8, position: u32) -> bool {
+        self.state(component).is_some_and(|state| state.have.get(position))
+    }
+
+    /// Chunks that are needed in all, and how many of them are there.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        let needed = self.components.iter().map(|state| u64::from(state.tree.geometry().source_chunks())).sum::<u64>();
+        let missing = self.components.iter().flat_map(|state| &state.missing).map(|&count| u64::from(count)).sum();
+        (needed, needed.saturating_sub(missing))
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.components.iter().all(|state| state.missing.iter().all(|&count| count == 0))
+    }
+
+    /// Forgets everything but the manifest: the storage is to be checked anew.
+    pub(super) fn reset(&mut self) {
+        self.pages.clear();
+        for state in &mut self.components {
+            *state = State::new(state.tree.clone());
+        }
+    }
+
+    /// Whether a page or parity page would be news.
+    pub(super) fn wants_page(&self, kind: PageKind, component: u8, cell: u32) -> bool {
+        self.state(component).is_none_or(|state| match kind {
+            PageKind::Page => !state.pages.get(cell),
+            PageKind::Parity => !state.parities.get(cell),
+        })
+    }
+
+    /// Checks a page or parity page and takes it; puts the cells whose page is known by it into `ready`.
+    ///
+    /// `true` if it is worth storing: a parity page is only while one of its two pages is not.
+    pub(super) fn take_page(
+        &mut self,
+        kind: PageKind,
+        component: u8,
+        cell: u32,
+        payload: &[u8],
+        ready: &mut VecDeque<Work>,
+    ) -> Result<bool, TreeError> {
+        let state = self.components.get_mut(usize::from(component)).ok_or(TreeError::Range)?;
+        let page = state.tree.check_page(kind, cell, payload)?;
+        let key = Key { kind, component, cell };
+        let is_known = self.pages.contains(key);
+        self.pages.insert(key, page);
+        state.note_cell(cell);
+        let worth_storing = match kind {
+            PageKind::Page => {
+                state.pages.set(cell, true);
+                true
+            }
+            PageKind::Parity => {
+                state.parities.set(cell, true);
+                let partner = state.tree.geometry().parity_partner(cell);
+                !(state.pages.get(cell) && partner.is_none_or(|partner| state.pages.get(partner)))
+            }
+        };
+        if !is_known {
+            self.spread(key, ready);
+        }
+        Ok(worth_storing)
+    }
+
+    /// The storage does not have the page after all.
+    pub(super) fn lose_page(&mut self, component: u8, cell: u32) {
+        if let Some(state) = self.components.get_mut(usize::from(component)) {
+            state.pages.set(cell, false);
+        }
+    }
+
+    /// Finds a chunk's place; `None` if it has none.
+    pub(super) fn place(&self, component: u8, sbn: u16, esi: u16) -> Option<Place> {
+        let geometry = self.geometry(component)?;
+        let position = geometry.position(sbn, esi)?;
+        let (cell, slot) = geometry.slot(position);
+        Some(Place { position, cell, slot, block: sbn })
+    }
+
+    /// Finds a chunk's place by its position.
+    pub(super) fn place_at(&self, component: u8, position: u32) -> Option<Place> {
+        let (sbn, esi) = self.geometry(component)?.symbol(position)?;
+        self.place(component, sbn, esi)
+    }
+
+    /// Checks a chunk, and marks it as there if it is right.
+    pub(super) fn take_chunk(&mut self, component: u8, place: Place, chunk: &[u8]) -> Result<Verdict, TreeError> {
+        let state = self.components.get_mut(usize::from(component)).ok_or(TreeError::Range)?;
+        let missing = state.missing.get_mut(usize::from(place.block)).ok_or(TreeError::Range)?;
+        if *missing == 0 || state.have.get(place.position) {
+            return Ok(Verdict::Duplicate);
+        }
+        let expected = state.tree.geometry().chunk_len();
+        if chunk.len() != expected {
+            return Err(TreeError::Length { got: chunk.len(), expected });
+        }
+        let Some(page) = self.pages.get(Key { kind: PageKind::Page, component, cell: place.cell }) else {
+            let is_stored = state.pages.get(place.cell);
+            return Ok(if is_stored { Verdict::PageStored } else { Verdict::PageMissing });
+        };
+        state.tree.check_chunk(page, place.slot, chunk)?;
+        state.have.set(place.position, true);
+        *missing = missing.saturating_sub(1);
+        Ok(Verdict::New)
+    }
+
+    /// Whether a chunk of this cell may wait for its page: only near where senders are.
+    pub(super) fn is_near(&self, component: u8, cell: u32) -> bool {
+        let Some(state) = self.state(component) else { return false };
+        let cells = state.tree.geometry().cells();
+        let mut recent = state.recent.iter().flatten().peekable();
+        let is_close = |other: &u32| {
+            let apart = other.abs_diff(cell);
+            apart.min(cells.saturating_sub(apart)) <= NEAR_CELLS
+        };
+        recent.peek().is_none() || recent.any(is_close)
+    }
+
+    fn state(&self, component: u8) -> Option<&State> {
+        self.components.get(usize::from(component))
+    }
+
+    /// Derives every page that follows from a new one, and those that follow from these \[T-4, T-9\].
+    fn spread(&mut self, new: Key, ready: &mut VecDeque<Work>) {
+        let Some(geometry) = self.geometry(new.component).copied() else { return };
+        let mut queue = VecDeque::from([new]);
+        while let Some(Key { kind, component, cell }) = queue.pop_front() {
+            let page = |cell| Key { kind: PageKind::Page, component, cell };
+            let parity = |cell| Key { kind: PageKind::Parity, component, cell };
+            let mut derive = |target: u32, from: u32, other: Option<u32>| {
+                let len = geometry.page_len(PageKind::Page, target).unwrap_or(0);
+                let target = page(target);
+                if !self.pages.contains(target) && self.pages.derive(target, parity(from), other.map(page), len) {
+                    queue.push_back(target);
+                }
+            };
+            match (kind, geometry.parity_partner(cell)) {
+                (PageKind::Parity, None) => derive(cell, cell, None),
+                (PageKind::Parity, Some(partner)) => {
+                    derive(partner, cell, Some(cell));
+                    derive(cell, cell, Some(partner));
+                }
+                (PageKind::Page, partner) => {
+                    ready.push_back(Work::Ready { component, cell, slot: 0 });
+                    if let Some(partner) = partner {
+                        derive(partner, cell, Some(cell));
+                    }
+                    if let Some(follower) = geometry.parity_follower(cell) {
+                        derive(follower, follower, Some(cell));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn new(tree: Tree) -> Self {
+        let g = *tree.geometry();
+        let missing = (0..g.blocks()).map(|block| g.block(block).map_or(0, |size| size.source)).collect();
+        Self {
+            tree,
+            have: Bitmap::new(g.chunks()),
+            pages: Bitmap::new(g.cells()),
+            parities: Bitmap::new(g.cells()),
+            missing,
+            recent: [None; RECENT],
+        }
+    }
+
+    fn note_cell(&mut self, cell: u32) {
+        if !self.recent.contains(&Some(cell)) {
+            self.recent.rotate_right(1);
+            let [first, ..] = &mut self.recent;
+            *first = Some(cell);
+        }
+    }
+}

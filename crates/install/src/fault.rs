@@ -1,0 +1,205 @@
+//! [`Fault`]: why storage did not do what it was asked.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::record::{DecodeError, PlanError};
+
+/// Storage failed or holds what it must not. Nothing that runs was changed, unless
+/// the variant says so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The operating system refused or failed an operation.
+    #[error("cannot {operation} {path:?}: {}", problem(source))]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The images do not fit, found before anything was written.
+    #[error(
+        "not enough room in {folder:?}: {needed} bytes needed, {available} available; \
+         free the difference or move the target"
+    )]
+    NoRoom {
+        /// A folder on the file system in question.
+        folder: PathBuf,
+        /// Bytes still to be written there, all components together.
+        needed: u64,
+        /// Bytes free there.
+        available: u64,
+    },
+    /// Another process uses this file or folder.
+    #[error("{path:?} is in use by another receiver; stop it or give this one other paths")]
+    Locked {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// Something other than a regular file is where an image should go.
+    #[error("{path:?} is no regular file; name the file itself, not a link, folder or device")]
+    NotRegular {
+        /// What was found.
+        path: PathBuf,
+    },
+    /// A file is larger than its format allows.
+    #[error("{path:?} is larger than {max} bytes; it is damaged, or not ours")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Bytes allowed.
+        max: u64,
+    },
+    /// A read or write outside the image; it was not done.
+    #[error("{length} bytes at offset {offset} of {path:?} lie outside its {size} bytes")]
+    OutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// First byte asked for.
+        offset: u64,
+        /// Bytes asked for.
+        length: u64,
+        /// Bytes there are.
+        size: u64,
+    },
+    /// No component has this number.
+    #[error("there is no component {component}; the release has {count}")]
+    NoComponent {
+        /// The number asked for, from 0.
+        component: usize,
+        /// Components of the release.
+        count: usize,
+    },
+    /// The release cannot be installed on this device as configured.
+    #[error("the release cannot be installed here: {0}")]
+    Plan(#[from] PlanError),
+    /// The device record exists and says nothing that can be trusted.
+    #[error(
+        "the device record {path:?} is unreadable ({source}); restore it, or remove it \
+         to let this device accept any release again"
+    )]
+    Record {
+        /// The record file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// An interrupted install cannot be completed: some targets are new and this one
+    /// can become so no more.
+    #[error(
+        "the install of {version} was interrupted and {target:?} cannot be completed: its staged \
+         image is missing or damaged; receive the same release again"
+    )]
+    Torn {
+        /// Version of the interrupted release.
+        version: String,
+        /// The target that is still old.
+        target: PathBuf,
+    },
+    /// An interrupted install touches a target that this release would leave as it is.
+    #[error(
+        "{target:?} belongs to the interrupted install of {version}, and this release does not \
+         replace it; receive that release again, or one with all its components"
+    )]
+    Uncovered {
+        /// Version of the interrupted release.
+        version: String,
+        /// The target this release lacks.
+        target: PathBuf,
+    },
+}
+
+impl Fault {
+    /// A stable word for the kind of fault.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { source, .. } => io_code(source),
+            Self::NoRoom { .. } => "no-space",
+            Self::Locked { .. } => "locked",
+            Self::NotRegular { .. } => "not-regular",
+            Self::TooLarge { .. } => "too-large",
+            Self::OutOfRange { .. } => "out-of-range",
+            Self::NoComponent { .. } => "no-component",
+            Self::Plan(inner) => inner.code(),
+            Self::Record { .. } => "record-unreadable",
+            Self::Torn { .. } => "install-torn",
+            Self::Uncovered { .. } => "install-uncovered",
+        }
+    }
+}
+
+/// Says where an operation failed.
+pub(crate) trait At<T> {
+    fn at(self, operation: &'static str, path: &Path) -> Result<T, Fault>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, operation: &'static str, path: &Path) -> Result<T, Fault> {
+        self.map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => Fault::Locked { path: path.into() },
+            io::ErrorKind::IsADirectory => Fault::NotRegular { path: path.into() },
+            _ if Errno::from_io_error(&source) == Some(Errno::LOOP) => Fault::NotRegular { path: path.into() },
+            _ => Fault::Io { operation, path: path.into(), source },
+        })
+    }
+}
+
+fn io_code(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no-space",
+        io::ErrorKind::ReadOnlyFilesystem => "read-only",
+        io::ErrorKind::PermissionDenied => "denied",
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "missing-folder",
+        _ => "io",
+    }
+}
+
+/// What went wrong and what to do about it.
+fn problem(error: &io::Error) -> String {
+    match io_code(error) {
+        "no-space" => "no space left; free some on this file system".into(),
+        "read-only" => "the file system is read-only; remount it writable, or name a writable \
+                        folder"
+            .into(),
+        "denied" => "permission denied; let this user write to the folder, and see that the \
+                     service's sandbox allows it"
+            .into(),
+        "missing-folder" => "the folder does not exist; create it or correct the path".into(),
+        _ if Errno::from_io_error(error) == Some(Errno::IO) => {
+            "the storage failed (I/O error); check the kernel log and the device's health".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_kinds_have_a_code_and_a_remedy() {
+        for (errno, code, remedy) in [
+            (Errno::NOSPC, "no-space", "free some"),
+            (Errno::DQUOT, "no-space", "free some"),
+            (Errno::ROFS, "read-only", "remount"),
+            (Errno::ACCESS, "denied", "let this user write"),
+            (Errno::PERM, "denied", "let this user write"),
+            (Errno::NOENT, "missing-folder", "create it"),
+            (Errno::IO, "io", "kernel log"),
+            (Errno::LOOP, "not-regular", "name the file itself"),
+            (Errno::WOULDBLOCK, "locked", "another receiver"),
+        ] {
+            let failed: io::Result<()> = Err(errno.into());
+            let fault = failed.at("write", Path::new("/data/app.img")).unwrap_err();
+            assert_eq!(fault.code(), code, "{errno:?}");
+            let text = fault.to_string();
+            assert!(text.contains(remedy) && text.contains("/data/app.img"), "{text}");
+        }
+    }
+}

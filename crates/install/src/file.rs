@@ -1,0 +1,164 @@
+//! The `file` backend: each image replaces a file.
+//!
+//! An image is received into a partial file beside its target and renamed over it.
+//! What makes several renames one step is the intent in the device record:
+//!
+//! 1. the staged files and the names they have are flushed;
+//! 2. the record says `pending`, durably;
+//! 3. each staged file is renamed over its target, and the folders are flushed;
+//! 4. the record says `installed`, durably.
+//!
+//! A power cut before 2 leaves the old release. After it, recovery finishes 3 and 4:
+//! each staged file is either there, or its target is the new image already.
+
+mod staging;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::backend::{Backend, Recovery};
+use crate::disk::Disk;
+use crate::durable::folder_of;
+use crate::fault::{At as _, Fault};
+use crate::fixed::FixedFile;
+use crate::parts;
+use crate::record::{Component, Plan, Record};
+use crate::state::State;
+
+pub use staging::{FileStaging, VerifiedStaging};
+
+/// Replaces files by renaming. See the module's text for the order of events.
+#[derive(Clone, Debug)]
+pub struct FileBackend<D: Disk> {
+    disk: D,
+}
+
+impl<D: Disk> FileBackend<D> {
+    /// A backend on a disk.
+    pub fn new(disk: D) -> Self {
+        Self { disk }
+    }
+
+    /// Removes the partial files that other releases than `keep` left beside `target`,
+    /// except those another process has open. Returns what it removed.
+    ///
+    /// Only after [`Backend::recover`]: an interrupted install needs its partial files.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`]; some may then remain.
+    pub fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+        parts::remove_staged(&self.disk, target, keep)
+    }
+
+    /// Steps 3 and 4, for the staged files given.
+    fn complete(&self, state: &mut State<D>, plan: &Plan, staged: &[(&FixedFile<D>, &Component)]) -> Result<(), Fault> {
+        for (from, to) in staged {
+            self.disk.rename(from.path(), &to.target).at("replace", &to.target)?;
+        }
+        self.flush_folders(plan)?;
+        let next = state.record().with_installed(&plan.release);
+        state.store(next)
+    }
+
+    /// Flushes the folders of all targets, also of those renamed by a process that was
+    /// killed before it could.
+    fn flush_folders(&self, plan: &Plan) -> Result<(), Fault> {
+        let folders = plan.components.iter().map(|component| folder_of(&component.target));
+        for folder in folders.collect::<BTreeSet<_>>() {
+            self.disk.flush_dir(folder).at("flush", folder)?;
+        }
+        Ok(())
+    }
+
+    fn look_at(&self, plan: &Plan, component: &Component) -> Result<Found<D>, Fault> {
+        let image = |path: &Path| match FixedFile::open_read(&self.disk, path) {
+            Ok(Some(file)) if file.is(component.size, &component.sha256)? => Ok(Some(file)),
+            Ok(_) | Err(Fault::NotRegular { .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        };
+        let staged = parts::staged(&component.target, &plan.release.manifest);
+        if let Some(file) = image(&staged)? {
+            file.lock()?;
+            return Ok(Found::Staged(file));
+        }
+        Ok(if image(&component.target)?.is_some() { Found::Renamed } else { Found::Lost })
+    }
+}
+
+/// How far an interrupted install came with one component.
+enum Found<D: Disk> {
+    /// The staged file is there and whole.
+    Staged(FixedFile<D>),
+    /// The target is the new image.
+    Renamed,
+    /// Neither: the target is old, and there is nothing to replace it with.
+    Lost,
+}
+
+impl<D: Disk> Backend<D> for FileBackend<D> {
+    type Staging = FileStaging<D>;
+
+    fn recover(&self, state: &mut State<D>) -> Result<Recovery, Fault> {
+        let Some(plan) = state.record().pending.clone() else {
+            return Ok(Recovery::Nothing);
+        };
+        // Look at all before touching one: what is on disk is hashed, never believed.
+        let mut staged = Vec::new();
+        let mut lost = Vec::new();
+        let mut renamed = 0;
+        let found =
+            plan.components.iter().map(|component| self.look_at(&plan, component)).collect::<Result<Vec<_>, _>>()?;
+        for (nth, (found, component)) in found.iter().zip(&plan.components).enumerate() {
+            match found {
+                Found::Staged(file) => staged.push((file, component)),
+                Found::Renamed => renamed += 1,
+                Found::Lost => lost.push(nth),
+            }
+        }
+        let release = plan.release.clone();
+        match lost.first().and_then(|nth| plan.components.get(*nth)) {
+            None => {
+                self.complete(state, &plan, &staged)?;
+                Ok(Recovery::Completed { release, renamed: staged.len() })
+            }
+            Some(_) if renamed == 0 => {
+                let next = Record { pending: None, ..state.record().clone() };
+                state.store(next)?;
+                Ok(Recovery::Withdrawn { release, lost })
+            }
+            Some(Component { target, .. }) => Err(Fault::Torn { version: release.version, target: target.clone() }),
+        }
+    }
+
+    fn stage(&self, plan: &Plan) -> Result<FileStaging<D>, Fault> {
+        FileStaging::open(self.disk.clone(), plan)
+    }
+
+    fn install(&self, state: &mut State<D>, images: VerifiedStaging<D>) -> Result<(), Fault> {
+        let staging = images.into_inner();
+        let plan = staging.plan();
+        if let Some(torn) = &state.record().pending {
+            let covered = |target: &PathBuf| plan.components.iter().any(|ours| ours.target == *target);
+            if let Some(left) = torn.components.iter().find(|theirs| !covered(&theirs.target)) {
+                return Err(Fault::Uncovered { version: torn.release.version.clone(), target: left.target.clone() });
+            }
+        }
+        staging.take_modes_of_targets()?;
+        // The partial files' own names too: an intent to rename what a power cut took
+        // away could not be carried out.
+        self.flush_folders(plan)?;
+        let intent = Record { pending: Some(plan.clone()), ..state.record().clone() };
+        state.store(intent)?;
+        self.complete(state, plan, &staging.parts().collect::<Vec<_>>())
+    }
+
+    fn discard(&self, staging: FileStaging<D>) -> Result<(), Fault> {
+        staging.parts().try_for_each(|(part, _)| self.disk.remove(part.path()).at("remove", part.path()))
+    }
+}
+
+#[cfg(test)]
+mod power_cut;
+#[cfg(test)]
+mod tests;

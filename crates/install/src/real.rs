@@ -1,0 +1,156 @@
+//! [`RealFs`]: the operating system's file system.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::disk::{Disk, DiskFile, Space, Stat};
+
+/// The operating system's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealFs;
+
+impl Disk for RealFs {
+    type File = File;
+
+    fn open_read(&self, path: &Path) -> io::Result<File> {
+        open_regular(path, OFlags::RDONLY)
+    }
+
+    fn open_locked(&self, path: &Path) -> io::Result<File> {
+        // Whoever held the lock before may have renamed or removed the file between
+        // our open and our lock; what we hold then bears the name no more.
+        for _ in 0..8 {
+            let file = match open_regular(path, OFlags::RDWR | OFlags::CREATE) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    // Cut off between taking a read-only mode and the rename.
+                    open_regular(path, OFlags::RDONLY)?.set_mode(0o600)?;
+                    open_regular(path, OFlags::RDWR)?
+                }
+                opened => opened?,
+            };
+            DiskFile::lock(&file)?;
+            let held = file.metadata()?;
+            match std::fs::symlink_metadata(path) {
+                Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {
+                    return Ok(file);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn create_temp(&self, folder: &Path, stem: &OsStr) -> io::Result<(PathBuf, File)> {
+        let mut prefix = OsString::from(".");
+        prefix.push(stem);
+        prefix.push(".");
+        let temp = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".tmp")
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(folder)?;
+        let (file, path) = temp.keep().map_err(|failed| failed.error)?;
+        Ok((path, file))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        Ok(fs::mkdir(path, Mode::RWXU)?)
+    }
+
+    fn lock_dir(&self, path: &Path) -> io::Result<File> {
+        let folder = open_dir(path)?;
+        DiskFile::lock(&folder)?;
+        Ok(folder)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Ok(fs::rename(from, to)?)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn flush_dir(&self, path: &Path) -> io::Result<()> {
+        open_dir(path)?.sync_all()
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        match std::fs::symlink_metadata(path) {
+            Ok(found) => Ok(Some(Stat {
+                regular: found.is_file(),
+                mode: found.mode() & 0o7777,
+                size: found.len(),
+                // POSIX leaves the unit open; Linux counts 512 bytes, see stat(2).
+                allocated: found.blocks().saturating_mul(512),
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn space(&self, folder: &Path) -> io::Result<Space> {
+        let folder = open_dir(folder)?;
+        let room = fs::fstatvfs(&folder)?;
+        Ok(Space { device: folder.metadata()?.dev(), free: room.f_bavail.saturating_mul(room.f_frsize) })
+    }
+}
+
+impl DiskFile for File {
+    fn lock(&self) -> io::Result<()> {
+        Ok(fs::flock(self, FlockOperation::NonBlockingLockExclusive)?)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn set_size(&self, size: u64) -> io::Result<()> {
+        self.set_len(size)
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.set_permissions(Permissions::from_mode(mode))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(buf, offset)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(fs::fadvise(self, 0, None, fs::Advice::DontNeed)?)
+    }
+}
+
+/// Opens a regular file. `NONBLOCK`, so that a pipe at this name cannot hang us;
+/// on a regular file it means nothing.
+fn open_regular(path: &Path, how: OFlags) -> io::Result<File> {
+    let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::ISDIR.into()) }
+}
+
+fn open_dir(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(fs::open(path, flags, Mode::empty())?))
+}

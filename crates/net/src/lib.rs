@@ -1,0 +1,26 @@
+//! Sockets of Fleetcast: multicast joins, interfaces, batched send and receive.
+//!
+//! Nothing here knows what is in a datagram. [`Receiver`] joins any-source (ASM) or
+//! source-specific (SSM, RFC 4607) groups over IPv4 and IPv6 and hands out datagrams in
+//! batches; [`Sender`] sends to one group and is deaf: the kernel drops whatever arrives
+//! at its port. Linux only.
+//!
+//! Both live on a tokio runtime with its I/O driver enabled; the current-thread runtime
+//! is enough.
+
+mod error;
+mod interface;
+mod membership;
+mod receiver;
+mod sender;
+mod sys;
+
+pub use error::{JoinError, OpenError, SendError};
+pub use interface::{Interface, InterfaceError};
+pub use membership::{GroupError, Membership};
+pub use receiver::{ReceiveOptions, Receiver};
+pub use sender::{SendOptions, Sender};
+
+/// Most bytes one UDP datagram over IPv4 can carry; a batch for one system call obeys the
+/// same limit.
+pub const MAX_DATAGRAM: usize = 65_535 - 20 - 8;

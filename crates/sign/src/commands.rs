@@ -1,0 +1,80 @@
+//! The command line of `fleetcast-sign`: one module per command, each `Args` and `run`.
+
+mod keygen;
+mod pubkey;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use crate::cli::{self, CommandError};
+use crate::keys::{Loaded, PublicKey};
+
+/// Makes keys and signs releases for Fleetcast, on a machine that needs no network.
+#[derive(Parser, Debug)]
+#[command(
+    name = "fleetcast-sign",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  A key with a passphrase, and the public half for the devices:
+    fleetcast-sign keygen --out release-key.pem --pub release-key.pub.pem --passphrase
+
+  Which key is this?
+    fleetcast-sign pubkey --json release-key.pub.pem
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
+Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Keygen(keygen::Args),
+    Pubkey(pubkey::Args),
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] of the command.
+    pub fn run(self) -> Result<(), CommandError> {
+        match self.command {
+            Command::Keygen(args) => args.run(),
+            Command::Pubkey(args) => args.run(),
+        }
+    }
+}
+
+/// The public half of a key, as every command with `--json` shows it.
+#[derive(Serialize)]
+struct KeyFacts {
+    key_id: String,
+    algorithm: &'static str,
+    /// Raw key, lower-case hexadecimal.
+    public_key: String,
+}
+
+impl KeyFacts {
+    fn new(key: &PublicKey) -> Self {
+        let public_key = hex(&key.to_bytes());
+        Self { key_id: key.key_id().to_string(), algorithm: "Ed25519", public_key }
+    }
+}
+
+/// Lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// Tells the warnings of a loaded key and hands out the key.
+fn tell<K>(loaded: Loaded<K>) -> K {
+    loaded.warnings.iter().for_each(cli::warn);
+    loaded.key
+}

@@ -1,0 +1,69 @@
+//! `pubkey`: the public half of a key, and its id.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{KeyFacts, tell};
+use crate::cli::{self, CommandError};
+use crate::keys::{self, NewFile};
+use crate::passphrase::PassphraseArgs;
+
+/// Show the public half of a key and its id
+///
+/// Prints the public key as PEM on stdout and the key id on stderr. With --out, writes the
+/// PEM to a new file and prints the key id on stdout. KEY may be a private key, with or
+/// without a passphrase, or a public one.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  The file that goes onto the devices:
+    fleetcast-sign pubkey release-key.pem --out release-key.pub.pem
+
+  Compare a key over the telephone, by its id:
+    fleetcast-sign pubkey release-key.pub.pem >/dev/null")]
+pub(super) struct Args {
+    /// Key file: PKCS#8 or SPKI, as PEM
+    #[arg(value_name = "KEY")]
+    key: PathBuf,
+
+    /// Write the public key to this new file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+
+    /// Print a JSON document: key id, raw key and PEM
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    key: KeyFacts,
+    pem: String,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<(), CommandError> {
+        let ask = || self.passphrase.obtain(&self.key);
+        let key = tell(keys::load_public_half(&self.key, ask)?);
+        let pem = keys::public_to_pem(&key).map_err(CommandError::failed)?;
+        if let Some(path) = &self.out {
+            let mut file = NewFile::public(path)?;
+            file.write(&pem)?;
+            keys::commit([file])?;
+        }
+        let facts = KeyFacts::new(&key);
+        if self.json {
+            return cli::out_json(&Shown { key: facts, pem });
+        }
+        if self.out.is_some() {
+            return cli::out(&format!("{}\n", facts.key_id));
+        }
+        cli::note(format_args!("key id {}", facts.key_id));
+        cli::out(&pem)
+    }
+}

@@ -1,0 +1,8 @@
+//! The real `fleetcast-sign`, driven as a user drives it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+mod common;
+mod frame;
+mod keygen;
+mod openssl;

@@ -1,0 +1,140 @@
+"""Sections 3 and 4: the signed statement and the manifest inside it."""
+
+import hashlib
+import re
+
+from . import cbor, curve, require
+from .geometry import Geometry
+
+ED25519, EDDSA = -19, -8
+AAD = b"fleetcast-manifest-1"
+MAX_STATEMENT = 8192
+TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,31}", re.ASCII)
+
+
+def kid(public: bytes) -> bytes:
+    """S-4."""
+    return hashlib.sha256(public).digest()[:8]
+
+
+def protected(public: bytes, alg: int = ED25519) -> bytes:
+    """The protected header, without its byte string head."""
+    return cbor.encode({1: alg, 4: kid(public)})
+
+
+def to_be_signed(header: bytes, payload: bytes, aad: bytes = AAD) -> bytes:
+    """The `Sig_structure` (S-5)."""
+    return cbor.encode(["Signature1", header, aad, payload])
+
+
+def cose(header: bytes, signature: bytes) -> cbor.Raw:
+    """One `COSE_Sign1` with detached payload (S-1)."""
+    return cbor.Raw(b"\x84" + cbor.encode(header) + b"\xa0\xf6" + cbor.encode(signature))
+
+
+def signed(key: curve.Key, payload: bytes, alg: int = ED25519) -> cbor.Raw:
+    """The signature of `key` over `payload`."""
+    header = protected(key.public, alg)
+    return cose(header, key.sign(to_be_signed(header, payload)))
+
+
+def statement(payload: bytes, *signatures: cbor.Raw) -> bytes:
+    """S-1."""
+    return cbor.encode([payload, list(signatures)])
+
+
+def parse(octets: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """The payload and the (protected, signature) pairs of a statement that matches the template (S-1, S-2)."""
+    require(len(octets) <= MAX_STATEMENT, "template")
+    at = 0
+
+    def take(count: int) -> bytes:
+        nonlocal at
+        require(at + count <= len(octets), "template")
+        at += count
+        return octets[at - count : at]
+
+    def expect(pattern: bytes) -> None:
+        require(take(len(pattern)) == pattern, "template")
+
+    expect(b"\x82")
+    first = take(1)[0]
+    width = {0x58: 1, 0x59: 2}.get(first, 0)
+    require(width > 0 or 0x40 <= first <= 0x57, "template")
+    length = int.from_bytes(take(width), "big") if width else first - 0x40
+    require(cbor.head(2, length)[0] == first, "template")
+    payload, pairs = take(length), []
+    count = take(1)[0] - 0x80
+    require(1 <= count <= 8, "template")
+    for _ in range(count):
+        expect(b"\x84\x4d")
+        header = take(13)
+        require(header[:2] == b"\xa2\x01" and header[2] in (0x32, 0x27) and header[3:5] == b"\x04\x48", "template")
+        expect(b"\xa0\xf6\x58\x40")
+        pairs.append((header, take(64)))
+    require(at == len(octets), "template")
+    return payload, pairs
+
+
+def verify(octets: bytes, trust: list[bytes], threshold: int) -> bytes:
+    """The payload of a statement that enough distinct trusted keys signed (S-7)."""
+    payload, pairs = parse(octets)
+    valid = {key for key in trust for header, signature in pairs
+             if curve.verify(key, to_be_signed(header, payload), signature)}
+    require(len(valid) >= threshold, "threshold")
+    return payload
+
+
+def accept(octets: bytes, trust: list[bytes], threshold: int) -> dict:
+    """The decoded manifest of a valid statement."""
+    return check(cbor.decode(verify(octets, trust, threshold)))
+
+
+MANIFEST_TYPES = {0: int, 1: int, 2: int, 3: str, 4: bytes, 5: list, 6: list, 7: list}
+COMPONENT_TYPES = {0: str, 1: str, 2: int, 3: bytes, 4: int, 5: int, 6: int, 7: int, 8: int, 9: int, 10: bytes}
+
+
+def _check_type(value, kind) -> None:
+    require(isinstance(value, kind) and not (kind is int and value < 0), "schema")
+
+
+def _check_map(value, types: dict, optional: set) -> None:
+    _check_type(value, dict)
+    require(set(types) - optional <= set(value) <= set(types), "schema")
+    for key, item in value.items():
+        _check_type(item, types[key])
+
+
+def check(manifest) -> dict:
+    """Refuse a decoded payload that is not a manifest of section 4."""
+    _check_type(manifest, dict)
+    if isinstance(manifest.get(0), int):
+        require(manifest[0] == 1, "structure-version")
+    _check_map(manifest, MANIFEST_TYPES, {7})
+    for item in manifest[5]:
+        _check_type(item, bytes)
+    for item in manifest[6]:
+        _check_map(item, COMPONENT_TYPES, set())
+    limits = manifest.get(7, [0, 0])
+    require(len(limits) == 2, "schema")
+    for item in limits:
+        _check_type(item, int)
+    components = manifest[6]
+    ok = 1 <= manifest[1] < 1 << 63 and manifest[2] < 1 << 32 and limits[0] <= limits[1]
+    ok = ok and all(len(uuid) == 16 for uuid in [manifest[4], *manifest[5]])
+    ok = ok and 1 <= len(manifest[5]) <= 8 and 1 <= len(components) <= 8
+    tokens = [manifest[3]] + [c[0] for c in components] + [c[1] for c in components]
+    ok = ok and all(map(TOKEN.fullmatch, tokens))
+    ok = ok and all(len({c[key] for c in components}) == len(components) for key in (0, 1))
+    ok = ok and all(len(c[3]) == 32 and c[4] == 0 and c[5] == 1 for c in components)
+    require(ok, "range")
+    for component in components:
+        geometry = geometry_of(component)
+        geometry.check()
+        geometry.path_levels(len(component[10]))
+    return manifest
+
+
+def geometry_of(component: dict) -> Geometry:
+    """The geometry of a component map."""
+    return Geometry(component[2], component[6], component[7], component[8], component[9])
