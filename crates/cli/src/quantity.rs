@@ -1,4 +1,6 @@
-//! Sizes and rates as people write them.
+//! Sizes, rates and times as people write them.
+
+use std::time::Duration;
 
 /// Octets: a number with an optional `K`, `M` or `G` for powers of 1,024 (also `KiB`, `MiB`, `GiB`).
 ///
@@ -24,6 +26,25 @@ pub fn rate(text: &str) -> Result<u64, String> {
     parse(text, 1000).filter(|&rate| rate > 0).ok_or_else(form)
 }
 
+/// A time: a number with `us`, `ms`, `s`, `min` or `h`; a bare number is seconds.
+///
+/// # Errors
+///
+/// A message that shows the form.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let form = || format!("{text:?} is no time: write a number with us, ms, s, min or h, such as 500ms");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let micros = match text.get(digits.len()..) {
+        Some("us") => 1,
+        Some("ms") => 1_000,
+        Some("s" | "") => 1_000_000,
+        Some("min") => 60_000_000,
+        Some("h") => 3_600_000_000,
+        _ => return Err(form()),
+    };
+    decimal(digits, micros).map(Duration::from_micros).ok_or_else(form)
+}
+
 fn parse(text: &str, step: u64) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let power = match text.get(digits.len()..)? {
@@ -33,10 +54,13 @@ fn parse(text: &str, step: u64) -> Option<u64> {
         "G" => 3,
         _ => return None,
     };
-    let unit = step.checked_pow(power)?;
+    decimal(digits, step.checked_pow(power)?)
+}
+
+/// `unit` times a number with at most three digits behind the point: exact for every unit that three digits divide.
+fn decimal(digits: &str, unit: u64) -> Option<u64> {
     match digits.split_once('.') {
         None => digits.parse::<u64>().ok()?.checked_mul(unit),
-        // At most three digits behind the point: exact for every unit.
         Some((whole, part)) if (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()) => {
             let scale = 10_u64.checked_pow(u32::try_from(part.len()).ok()?)?;
             let fraction = part.parse::<u64>().ok()?.checked_mul(unit)? / scale;
@@ -67,5 +91,17 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert!(rate("0").is_err());
+    }
+
+    #[test]
+    fn times_are_read_as_written() {
+        let micros = |text| duration(text).unwrap().as_micros();
+        assert_eq!(micros("800us"), 800);
+        assert_eq!(micros("1.5ms"), 1_500);
+        assert_eq!((micros("10"), micros("10s")), (10_000_000, 10_000_000));
+        assert_eq!((micros("2min"), micros("0.5h")), (120_000_000, 1_800_000_000));
+        for text in ["", "s", "-1s", "1d", "1 s", "1m", "99999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The one strict CBOR decoder: RFC 8949 core deterministic, shallow, small, typed (spec §3 \[S-9\]).
 //!
-//! Only bytes whose signature has been verified come here \[S-8\]. Everything that reads CBOR calls [`decode`].
+//! On a receiver only bytes whose signature has been verified come here \[S-8\]. Everything that reads CBOR calls [`decode`].
 
 use alloc::vec::Vec;
 

@@ -6,7 +6,7 @@
 //! | state | entered when | left when |
 //! | --- | --- | --- |
 //! | idle | at the start; after [`Receiver::finish`] | an acceptable manifest verifies: [`Action::Begin`] |
-//! | receiving | [`Action::Begin`] | all blocks can be restored: [`Action::Complete`]; a chunk of a newer release verifies: [`Action::Begin`] of that one |
+//! | receiving | [`Action::Begin`] | all blocks can be restored: [`Action::Complete`]; a chunk of a newer release verifies, or of any acceptable one before the first of this: [`Action::Begin`] of that one |
 //! | complete | [`Action::Complete`] | [`Receiver::finish`], or [`Receiver::recheck`] if the storage turns out wrong |
 
 mod bitmap;
@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 
 use self::budget::{Budget, Refused};
 use self::counters::count;
-use self::download::{Download, Place, Verdict};
+use self::download::{Download, Verdict};
 use self::loss::Loss;
 use self::staging::Staging;
 use crate::manifest::Manifest;
@@ -75,7 +75,7 @@ pub struct Receiver {
     work: VecDeque<Work>,
 }
 
-/// A newer release than the one being received, until its first chunk verifies \[M-6\].
+/// A release that may take the place of the one being received, until its first chunk verifies \[M-6\].
 #[derive(Debug)]
 struct Candidate {
     manifest: Verified<Manifest>,
@@ -85,9 +85,14 @@ struct Candidate {
 /// What the driver must do.
 #[derive(Debug)]
 pub enum Action<'a> {
-    /// Follow this release from now on; whatever belongs to another is void. Prepare storage, keep the statement, and
-    /// remember the release as the highest seen.
+    /// Receive this release from now on; whatever belongs to another is void. Prepare storage and keep the statement.
     Begin {
+        /// The release.
+        manifest: &'a Verified<Manifest>,
+    },
+    /// The first chunk of the release has verified: remember it across restarts as the highest seen \[M-7\], before
+    /// the chunk is written.
+    Follow {
         /// The release.
         manifest: &'a Verified<Manifest>,
     },
@@ -172,6 +177,7 @@ enum Work {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Begin,
+    Follow,
     Chunk { origin: Origin, component: u8, position: u32 },
     StorePage { origin: Origin, kind: PageKind, component: u8, cell: u32 },
     LoadPage { component: u8, cell: u32 },
@@ -253,7 +259,9 @@ impl Receiver {
             && download.take_page(kind, component, cell, payload, &mut self.work).is_err()
         {
             self.counters.drop("stored-page");
-            download.lose_page(component, cell);
+            if kind == PageKind::Page {
+                download.lose_page(component, cell);
+            }
         }
         Actions { receiver: self, payload }
     }
@@ -281,8 +289,7 @@ impl Receiver {
         self.is_complete = false;
         if let Some(download) = self.download.take() {
             let manifest = download.manifest();
-            let mark = Mark { sequence: manifest.sequence, digest: *manifest.payload_digest() };
-            self.policy.installed = Some((mark, manifest.security_version));
+            self.policy.installed = Some((mark_of(manifest), manifest.security_version));
         }
         self.candidates.clear();
         self.staging.retain(|_| false);
@@ -305,6 +312,12 @@ impl Receiver {
     #[must_use]
     pub fn has(&self, component: u8, position: u32) -> bool {
         self.download.as_ref().is_some_and(|download| download.has(component, position))
+    }
+
+    /// Whether the page of a cell is at hand, so that [`Receiver::handle_stored_chunk`] can check the cell's chunks.
+    #[must_use]
+    pub fn knows_page(&self, component: u8, cell: u32) -> bool {
+        self.download.as_ref().is_some_and(|download| download.knows_page(component, cell))
     }
 
     /// Whether everything needed is there.
@@ -399,8 +412,6 @@ impl Receiver {
     /// Starts to receive a release, and hands it what waited.
     fn begin(&mut self, Candidate { manifest, trees }: Candidate) {
         let tsi = manifest.tsi();
-        self.policy.seen = Some(Mark { sequence: manifest.sequence, digest: *manifest.payload_digest() });
-        self.candidates.retain(|candidate| candidate.manifest.sequence > manifest.sequence);
         self.download = Some(Download::new(manifest, trees));
         self.is_complete = false;
         self.loss = Loss::default();
@@ -439,7 +450,7 @@ impl Receiver {
                 let Some(place) = download.place(component, sbn, esi) else { return self.counters.drop("range") };
                 match download.take_chunk(component, place, payload) {
                     Err(e) => self.counters.drop(e.code()),
-                    Ok(Verdict::New) => self.accept(Origin::Input, component, place),
+                    Ok(Verdict::New) => self.accept(Origin::Input, component, place.position),
                     Ok(Verdict::Duplicate) => count(&mut self.counters.duplicates),
                     Ok(Verdict::PageStored) => {
                         self.stage(source, header.tsi, header.object, payload);
@@ -454,7 +465,7 @@ impl Receiver {
         }
     }
 
-    /// Handles a page or chunk of a newer release: its first right chunk makes it the one being received.
+    /// Handles a page or chunk of another acceptable release: its first right chunk makes it the one being received.
     fn handle_candidate(&mut self, index: usize, source: u64, header: Header, payload: &[u8]) {
         let Some(candidate) = self.candidates.get(index) else { return };
         let component = match header.object {
@@ -520,13 +531,20 @@ impl Receiver {
         }
     }
 
-    /// A chunk has verified: have it written.
-    fn accept(&mut self, origin: Origin, component: u8, place: Place) {
+    /// A chunk has verified: have it written, before whatever else there is to do.
+    fn accept(&mut self, origin: Origin, component: u8, position: u32) {
         count(&mut self.counters.chunks);
-        self.work.push_back(Work::Act(Step::Chunk { origin, component, position: place.position }));
-        if self.download.as_ref().is_some_and(Download::is_complete) {
+        let Some(download) = &self.download else { return };
+        if download.is_complete() {
             self.is_complete = true;
             self.work.push_back(Work::Act(Step::Complete));
+        }
+        self.work.push_front(Work::Act(Step::Chunk { origin, component, position }));
+        let mark = mark_of(download.manifest());
+        if self.policy.seen != Some(mark) {
+            self.policy.seen = Some(mark);
+            self.candidates.retain(|candidate| candidate.manifest.sequence > mark.sequence);
+            self.work.push_front(Work::Act(Step::Follow));
         }
     }
 }
@@ -546,6 +564,7 @@ impl Actions<'_> {
         };
         Some(match step {
             Step::Begin => Action::Begin { manifest: receiver.manifest()? },
+            Step::Follow => Action::Follow { manifest: receiver.manifest()? },
             Step::Chunk { origin, component, position } => {
                 let geometry = receiver.geometry(component)?;
                 let bytes = bytes(origin);
@@ -628,23 +647,19 @@ impl Receiver {
             self.staging.remove(at);
             match download.take_chunk(component, place, self.staging.payload(at, staged.len())) {
                 Ok(Verdict::New) => {
-                    // Behind this chunk's own action, before whatever else there is to do.
                     self.work.push_front(Work::Ready { component, cell, slot: at.saturating_add(1) });
-                    count(&mut self.counters.chunks);
                     let origin = Origin::Staged { slot: at, len: staged.len() };
-                    let step = Step::Chunk { origin, component, position: place.position };
-                    self.work.push_front(Work::Act(step));
-                    if download.is_complete() {
-                        self.is_complete = true;
-                        self.work.push_back(Work::Act(Step::Complete));
-                    }
-                    return;
+                    return self.accept(origin, component, place.position);
                 }
                 Ok(_) => count(&mut self.counters.duplicates),
                 Err(e) => self.counters.drop(e.code()),
             }
         }
     }
+}
+
+fn mark_of(manifest: &Verified<Manifest>) -> Mark {
+    Mark { sequence: manifest.sequence, digest: *manifest.payload_digest() }
 }
 
 /// Why a kept statement cannot be gone on with.

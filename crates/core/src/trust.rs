@@ -3,7 +3,7 @@
 mod envelope;
 mod key;
 
-pub use envelope::{Envelope, MAX_SIGNATURES, MAX_STATEMENT, Signature, encode_statement, signed_bytes};
+pub use envelope::{Envelope, MAX_SIGNATURES, MAX_STATEMENT, Signature, encode_statement, signed_bytes, statement_len};
 pub use key::{KeyError, KeyId, PublicKey};
 
 use alloc::vec::Vec;
@@ -39,6 +39,8 @@ pub enum TrustError {
         key: KeyId,
     },
 }
+
+impl core::error::Error for TrustError {}
 
 impl fmt::Display for TrustError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,6 +136,8 @@ impl From<GeometryError> for StatementError {
     }
 }
 
+impl core::error::Error for StatementError {}
+
 impl fmt::Display for StatementError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -185,6 +189,44 @@ impl<T> core::ops::Deref for Verified<T> {
     }
 }
 
+/// A `T` that anyone may have made: form and values were checked, signatures were not.
+///
+/// For tools that hold no keys, such as a head-end or a command that shows a release. A receiver never uses it: what it
+/// acts on is [`Verified`] \[S-8\].
+#[derive(Clone, Debug)]
+pub struct Unverified<T> {
+    value: T,
+    payload_digest: [u8; 32],
+}
+
+impl<T> Unverified<T> {
+    /// SHA-256 of the payload: the name of a session \[M-8\].
+    #[must_use]
+    pub const fn payload_digest(&self) -> &[u8; 32] {
+        &self.payload_digest
+    }
+
+    /// The session's TSI \[W-6\].
+    #[must_use]
+    pub const fn tsi(&self) -> Tsi {
+        tsi_of(&self.payload_digest)
+    }
+}
+
+impl<T> core::ops::Deref for Unverified<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// A proof can be dropped, never gained.
+impl<T> From<Verified<T>> for Unverified<T> {
+    fn from(verified: Verified<T>) -> Self {
+        Self { value: verified.value, payload_digest: verified.payload_digest }
+    }
+}
+
 /// TSI of the session whose manifest payload has this SHA-256 \[W-6\].
 #[must_use]
 pub const fn tsi_of(payload_digest: &[u8; 32]) -> Tsi {
@@ -218,4 +260,18 @@ pub fn verify(statement: &[u8], trust: &TrustedKeys) -> Result<Verified<Manifest
         payload_digest: Sha256::digest(envelope.payload()).into(),
         statement: statement.to_vec(),
     })
+}
+
+/// Decodes a manifest statement without any trust: template and strict decoding as in [`verify`], no signatures.
+///
+/// For tools that hold no keys. A receiver MUST NOT call it \[S-8\].
+///
+/// # Errors
+///
+/// [`StatementError`], never [`StatementError::Threshold`].
+///
+/// Spec §3 \[S-1, S-2, S-9\].
+pub fn parse_unverified(statement: &[u8]) -> Result<Unverified<Manifest>, StatementError> {
+    let payload = Envelope::parse(statement)?.payload();
+    Ok(Unverified { value: Manifest::decode(payload)?, payload_digest: Sha256::digest(payload).into() })
 }

@@ -1,5 +1,7 @@
 //! What every way to install has in common.
 
+use std::path::{Path, PathBuf};
+
 use crate::disk::Disk;
 use crate::fault::Fault;
 use crate::record::{Plan, ReleaseId};
@@ -38,6 +40,16 @@ pub trait Backend<D: Disk> {
     /// [`Fault`]. If the record then holds a pending install, call
     /// [`recover`](Backend::recover) before anything else.
     fn install(&self, state: &mut State<D>, images: <Self::Staging as Staging>::Verified) -> Result<(), Fault>;
+
+    /// Gives up the room that other releases than `keep` left for `target`, except what
+    /// another process has open. Returns the names it removed.
+    ///
+    /// Only after [`recover`](Backend::recover): an interrupted install needs its room.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`]; some may then remain.
+    fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault>;
 
     /// Gives up the room of a release that will not be installed.
     ///

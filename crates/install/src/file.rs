@@ -39,18 +39,6 @@ impl<D: Disk> FileBackend<D> {
         Self { disk }
     }
 
-    /// Removes the partial files that other releases than `keep` left beside `target`,
-    /// except those another process has open. Returns what it removed.
-    ///
-    /// Only after [`Backend::recover`]: an interrupted install needs its partial files.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault`]; some may then remain.
-    pub fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-        parts::remove_staged(&self.disk, target, keep)
-    }
-
     /// Steps 3 and 4, for the staged files given.
     fn complete(&self, state: &mut State<D>, plan: &Plan, staged: &[(&FixedFile<D>, &Component)]) -> Result<(), Fault> {
         for (from, to) in staged {
@@ -151,6 +139,10 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
         let intent = Record { pending: Some(plan.clone()), ..state.record().clone() };
         state.store(intent)?;
         self.complete(state, plan, &staging.parts().collect::<Vec<_>>())
+    }
+
+    fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+        parts::remove_staged(&self.disk, target, keep)
     }
 
     fn discard(&self, staging: FileStaging<D>) -> Result<(), Fault> {

@@ -160,9 +160,7 @@ impl Plan {
             return Err(PlanError::Components { got: self.components.len() });
         }
         for (nth, Component { target: path, .. }) in self.components.iter().enumerate() {
-            if !is_plain(path) {
-                return Err(PlanError::Target { path: path.clone() });
-            }
+            check_target(path)?;
             if self.components.iter().take(nth).any(|earlier| earlier.target == *path) {
                 return Err(PlanError::SameTarget { path: path.clone() });
             }
@@ -182,6 +180,15 @@ impl PlanError {
             Self::SameTarget { .. } => "plan-same-target",
         }
     }
+}
+
+/// Checks that an image can be installed at `path`, by the path alone.
+///
+/// # Errors
+///
+/// [`PlanError::Target`].
+pub fn check_target(path: &Path) -> Result<(), PlanError> {
+    if is_plain(path) { Ok(()) } else { Err(PlanError::Target { path: path.into() }) }
 }
 
 /// Absolute, since another process with another working folder may recover it; ends in

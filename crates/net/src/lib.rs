@@ -17,7 +17,7 @@ mod sys;
 
 pub use error::{JoinError, OpenError, SendError};
 pub use interface::{Interface, InterfaceError};
-pub use membership::{GroupError, Membership};
+pub use membership::{GroupError, Membership, check_membership};
 pub use receiver::{ReceiveOptions, Receiver};
 pub use sender::{SendOptions, Sender};
 

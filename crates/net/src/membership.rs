@@ -69,20 +69,29 @@ impl Membership {
     ///
     /// The first [`GroupError`] found.
     pub fn check(&self) -> Result<(), GroupError> {
-        let group = self.group;
-        check_group(SocketAddr::new(group, self.port))?;
-        match self.source {
-            None if is_source_specific(group) => Err(GroupError::SourceRequired { group }),
-            Some(source) if source.is_ipv4() != group.is_ipv4() || source.is_multicast() || source.is_unspecified() => {
-                Err(GroupError::Source { group, source_address: source })
-            }
-            _ => Ok(()),
-        }
+        check_membership(SocketAddr::new(self.group, self.port), self.source)
     }
 
     /// Address of the socket that receives this group; over IPv6 one for each interface.
     pub(crate) fn socket_address(&self) -> SocketAddr {
         scoped(SocketAddr::new(self.group, self.port), &self.interface)
+    }
+}
+
+/// Checks group, port and source as [`Membership::check`] does, where no interface is known yet.
+///
+/// # Errors
+///
+/// The first [`GroupError`] found.
+pub fn check_membership(group: SocketAddr, source: Option<IpAddr>) -> Result<(), GroupError> {
+    check_group(group)?;
+    let group = group.ip();
+    match source {
+        None if is_source_specific(group) => Err(GroupError::SourceRequired { group }),
+        Some(source) if source.is_ipv4() != group.is_ipv4() || source.is_multicast() || source.is_unspecified() => {
+            Err(GroupError::Source { group, source_address: source })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,1 +1,25 @@
-//! Placeholder of the workspace set-up.
+//! The device daemon of Fleetcast: joins a group, verifies every packet, installs whole releases.
+//!
+//! ```text
+//! datagrams -> driver -> Device { core::session::Receiver -> actions -> Storage } -> install
+//! ```
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`config`] | one file or flags, parsed once into checked types |
+//! | [`device`] | the receive session on its storage: datagrams in, installed releases out; no sockets, no clock |
+//! | `storage` | partial images, repair chunks and pages of one release |
+//! | [`driver`] | sockets, signals and timers around a [`device::Device`] |
+//! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
+//! | [`commands`] | the command line |
+//!
+//! It holds public keys only.
+
+pub mod commands;
+pub mod config;
+pub mod device;
+pub mod driver;
+pub mod events;
+pub mod progress;
+mod stall;
+mod storage;

@@ -1,1 +1,24 @@
-//! Placeholder of the workspace set-up.
+//! The head-end of Fleetcast: it multicasts a signed release, for ever and to nobody in particular.
+//!
+//! It holds no key and hears nothing: its socket drops whatever arrives. Memory does not grow with the images.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`release`] | opens a release file |
+//! | [`source`] | checks release and images against each other, and reads them cell by cell |
+//! | [`carousel`] | the endless loop of packets |
+//! | [`batch`] | packets laid out for sending in trains |
+//! | [`pacing`] | when the next packet may go; pure |
+//! | [`driver`] | carousel, pacing and socket together |
+//! | [`report`] | what the operator is told |
+//! | [`commands`] | the command line |
+
+pub mod batch;
+pub mod carousel;
+pub mod commands;
+pub mod driver;
+pub mod pacing;
+pub mod release;
+pub mod report;
+pub mod source;
+mod timer;

@@ -1,13 +1,19 @@
 //! The command line of `fleetcast-sign`: one module per command, each `Args` and `run`.
 
+mod create;
+mod image_arg;
+mod inspect;
 mod keygen;
 mod pubkey;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use crate::cli::{self, CommandError};
-use crate::keys::{Loaded, PublicKey};
+use fleetcast_cli::CommandError;
+
+use crate::hex;
+use crate::keys::PublicKey;
 
 /// Makes keys and signs releases for Fleetcast, on a machine that needs no network.
 #[derive(Parser, Debug)]
@@ -24,6 +30,11 @@ Examples:
   Which key is this?
     fleetcast-sign pubkey --json release-key.pub.pem
 
+  A release of one image, checked as a device checks it:
+    fleetcast-sign create --key release-key.pem --vendor acme.example --class board-a \\
+      --version 1.2.3 --sequence 17 --image rootfs=rootfs.img --out 1.2.3.fleetcast
+    fleetcast-sign verify 1.2.3.fleetcast --trust release-key.pub.pem --image rootfs=rootfs.img
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
@@ -36,6 +47,9 @@ pub struct Cli {
 enum Command {
     Keygen(keygen::Args),
     Pubkey(pubkey::Args),
+    Create(create::Args),
+    Verify(verify::Args),
+    Inspect(inspect::Args),
 }
 
 impl Cli {
@@ -48,6 +62,9 @@ impl Cli {
         match self.command {
             Command::Keygen(args) => args.run(),
             Command::Pubkey(args) => args.run(),
+            Command::Create(args) => args.run(),
+            Command::Verify(args) => args.run(),
+            Command::Inspect(args) => args.run(),
         }
     }
 }
@@ -66,15 +83,4 @@ impl KeyFacts {
         let public_key = hex(&key.to_bytes());
         Self { key_id: key.key_id().to_string(), algorithm: "Ed25519", public_key }
     }
-}
-
-/// Lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
-/// Tells the warnings of a loaded key and hands out the key.
-fn tell<K>(loaded: Loaded<K>) -> K {
-    loaded.warnings.iter().for_each(cli::warn);
-    loaded.key
 }

@@ -1,4 +1,4 @@
-//! Ed25519 keys in files: made, loaded, never overwritten.
+//! Ed25519 keys in files: made, loaded, never overwritten. The public half is `fleetcast_cli::keys`.
 //!
 //! | file | PEM label | read | written |
 //! | --- | --- | --- | --- |
@@ -13,92 +13,43 @@
 mod create;
 mod encryption;
 mod error;
-mod file;
-mod pem;
 mod secret;
 mod spki;
-pub mod unsafe_test;
 
 use std::path::Path;
 
+use fleetcast_cli::keys::pem::{Block, Label};
+use fleetcast_cli::keys::spki::public_from_der;
 use zeroize::Zeroizing;
 
 pub use create::{CreateError, CreateReason, NewFile, commit};
-pub use error::{KeyFileError, LoadError};
-pub use file::MAX_KEY_FILE;
-pub(crate) use file::read_bounded;
-pub use fleetcast_core::trust::{KeyError, KeyId, PublicKey};
+pub use error::{SecretError, SecretFileError};
+pub use fleetcast_cli::keys::{
+    KeyError, KeyFile, KeyFileError, KeyId, KeyWarning, LoadError, Loaded, PublicKey, load_public, unsafe_test,
+};
 pub use secret::{EncodeError, SecretKey};
 pub use spki::public_to_pem;
 
 use crate::passphrase::{Passphrase, PassphraseError};
-use pem::{Block, Label};
-
-/// A key from a file, and what the reader should know about that file.
-#[derive(Debug)]
-pub struct Loaded<K> {
-    /// The key.
-    pub key: K,
-    /// To be told on stderr; none of them keeps the key from being used.
-    pub warnings: Vec<KeyWarning>,
-}
-
-/// Something wrong with a key that can be used all the same.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyWarning {
-    /// Other users of the machine may read a private key.
-    #[error("private key {path} is open to other users (mode {mode:04o}); run: chmod 600 {path}")]
-    Exposed {
-        /// The file.
-        path: String,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The key is one of [`unsafe_test::UNSAFE_TEST_KEYS`].
-    #[error("{path} is an UNSAFE test key: its private half is published, and release builds refuse it")]
-    UnsafeTestKey {
-        /// The file.
-        path: String,
-    },
-}
 
 /// Loads a private key; `ask` is called only if the file is encrypted.
 ///
 /// # Errors
 ///
-/// [`KeyFileError`] with the path and any [`LoadError`].
+/// [`SecretFileError`] with the path and any [`SecretError`].
 pub fn load_secret(
     path: &Path,
     ask: impl FnOnce() -> Result<Passphrase, PassphraseError>,
-) -> Result<Loaded<SecretKey>, KeyFileError> {
+) -> Result<Loaded<SecretKey>, SecretFileError> {
     load(
         path,
         |block| match block.label {
             Label::Public => {
-                Err(LoadError::Label { found: block.label.text().into(), expected: Label::Private.text() })
+                Err(LoadError::Label { found: block.label.text().into(), expected: Label::Private.text() }.into())
             }
-            Label::Private | Label::Encrypted => secret_key(&block, ask),
+            Label::Private | Label::Encrypted => secret_key(block, ask),
         },
         SecretKey::public,
-    )
-}
-
-/// Loads a public key that shall be trusted.
-///
-/// # Errors
-///
-/// [`KeyFileError`] with the path and any [`LoadError`].
-pub fn load_public(path: &Path) -> Result<Loaded<PublicKey>, KeyFileError> {
-    load(
-        path,
-        |block| match block.label {
-            Label::Public => spki::public_from_der(&block.der),
-            Label::Private | Label::Encrypted => {
-                Err(LoadError::Label { found: block.label.text().into(), expected: Label::Public.text() })
-            }
-        },
-        PublicKey::clone,
     )
 }
 
@@ -107,16 +58,16 @@ pub fn load_public(path: &Path) -> Result<Loaded<PublicKey>, KeyFileError> {
 ///
 /// # Errors
 ///
-/// [`KeyFileError`] with the path and any [`LoadError`].
+/// [`SecretFileError`] with the path and any [`SecretError`].
 pub fn load_public_half(
     path: &Path,
     ask: impl FnOnce() -> Result<Passphrase, PassphraseError>,
-) -> Result<Loaded<PublicKey>, KeyFileError> {
+) -> Result<Loaded<PublicKey>, SecretFileError> {
     load(
         path,
         |block| match block.label {
-            Label::Public => spki::public_from_der(&block.der),
-            Label::Private | Label::Encrypted => Ok(secret_key(&block, ask)?.public()),
+            Label::Public => Ok(public_from_der(&block.der)?),
+            Label::Private | Label::Encrypted => Ok(secret_key(block, ask)?.public()),
         },
         PublicKey::clone,
     )
@@ -124,43 +75,27 @@ pub fn load_public_half(
 
 fn load<K>(
     path: &Path,
-    decode: impl FnOnce(Block) -> Result<K, LoadError>,
+    decode: impl FnOnce(&Block) -> Result<K, SecretError>,
     public: impl FnOnce(&K) -> PublicKey,
-) -> Result<Loaded<K>, KeyFileError> {
+) -> Result<Loaded<K>, SecretFileError> {
     let attempt = || {
-        let file = file::read(path)?;
-        let block = pem::decode(&file.bytes)?;
-        let exposed = file.exposed.filter(|_| block.label != Label::Public);
-        let key = decode(block)?;
-        let is_test_key = unsafe_test::is_unsafe_test_key(&public(&key).to_bytes());
-        refuse_test_key(is_test_key, unsafe_test::REFUSED)?;
-        let path = || path.display().to_string();
-        let warning = if is_test_key {
-            Some(KeyWarning::UnsafeTestKey { path: path() })
-        } else {
-            exposed.map(|mode| KeyWarning::Exposed { path: path(), mode })
-        };
-        Ok(Loaded { key, warnings: warning.into_iter().collect() })
+        let file = KeyFile::read(path)?;
+        let key = decode(file.block())?;
+        let public = public(&key);
+        Ok(file.admit(key, &public)?)
     };
-    attempt().map_err(|reason| KeyFileError { path: path.into(), reason })
+    attempt().map_err(|reason| SecretFileError { path: path.into(), reason })
 }
 
 fn secret_key(
     block: &Block,
     ask: impl FnOnce() -> Result<Passphrase, PassphraseError>,
-) -> Result<SecretKey, LoadError> {
+) -> Result<SecretKey, SecretError> {
     if block.label == Label::Private {
         return SecretKey::from_der(&block.der);
     }
     let der: Zeroizing<Vec<u8>> = encryption::decrypt(&block.der, ask)?;
     SecretKey::from_der(&der)
-}
-
-fn refuse_test_key(is_test_key: bool, refused: bool) -> Result<(), LoadError> {
-    if is_test_key && refused {
-        return Err(LoadError::UnsafeTestKey);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -176,13 +111,5 @@ mod tests {
             SecretKey::from_seed(&seed.into()).unwrap().public().to_bytes()
         });
         assert_eq!(derived, unsafe_test::UNSAFE_TEST_KEYS);
-    }
-
-    #[test]
-    fn a_test_key_is_refused_by_release_builds_and_by_no_other() {
-        assert!(matches!(refuse_test_key(true, true), Err(LoadError::UnsafeTestKey)));
-        assert!(refuse_test_key(true, false).is_ok());
-        assert!(refuse_test_key(false, true).is_ok());
-        assert_eq!(unsafe_test::REFUSED, !cfg!(debug_assertions));
     }
 }

@@ -2,10 +2,15 @@
 //!
 //! It reads and writes files and never opens a socket, so it can run on a machine
 //! without a network. [`keys`] makes and loads Ed25519 keys, [`passphrase`] finds out
-//! what unlocks them, [`commands`] is the command line and [`cli`] what every Fleetcast
-//! command line has in common.
+//! what unlocks them, [`release`] makes and checks releases, [`commands`] is the command
+//! line.
 
-pub mod cli;
 pub mod commands;
 pub mod keys;
 pub mod passphrase;
+pub mod release;
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use fleetcast_sign::{cli, commands};
+use fleetcast_sign::commands;
 
 fn main() -> ExitCode {
-    cli::run(commands::Cli::run)
+    fleetcast_cli::run(commands::Cli::run)
 }

@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use clap::Args;
+use fleetcast_cli::CommandError;
+use fleetcast_cli::keys::read_bounded;
 use signal_hook::{consts::SIGINT, flag};
 use zeroize::Zeroizing;
-
-use crate::cli::CommandError;
-use crate::keys;
 
 /// Environment variable that holds the passphrase.
 pub const PASSPHRASE_ENV: &str = "FLEETCAST_KEY_PASSPHRASE";
@@ -170,7 +169,7 @@ fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     // Two more for the line end.
     let max = MAX_PASSPHRASE as u64 + 2;
     let file = File::open(path).map_err(failed)?;
-    let bytes = keys::read_bounded(file, max).map_err(failed)?.ok_or(PassphraseError::TooLong)?;
+    let bytes = read_bounded(file, max).map_err(failed)?.ok_or(PassphraseError::TooLong)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.contains(&b'\n') {

@@ -46,17 +46,16 @@ pub struct Schedule {
     reason = "cells of a release stay below 2^26, products of two such counts below 2^53; divisors are at least 1; component numbers come from this release"
 )]
 impl Schedule {
-    /// The carousel of components with these geometries, with a manifest every `statement_every` slots (at least 2).
+    /// The carousel of components with these geometries, with a manifest every `statement_every` slots (at least 2), and at least once a
+    /// cycle.
     #[must_use]
     pub fn new(components: Vec<Geometry>, statement_every: u32) -> Self {
         let widest = components.iter().map(Geometry::cell).max().unwrap_or(1);
         let cells = components.iter().map(|g| u64::from(g.cells())).sum::<u64>().max(1);
-        Self {
-            components,
-            statement_every: u64::from(statement_every.max(2)),
-            cell_slots: u64::from(widest) + 2,
-            cells,
-        }
+        let cell_slots = u64::from(widest) + 2;
+        // At least once a cycle, so that a small release is not many cycles without its manifest.
+        let statement_every = u64::from(statement_every.max(2)).min(cells * cell_slots + 1);
+        Self { components, statement_every, cell_slots, cells }
     }
 
     /// Slots in which every packet of the release comes once, from any slot on.

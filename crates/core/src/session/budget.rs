@@ -57,3 +57,34 @@ impl Refused {
         self.next = self.next.wrapping_add(1) % REMEMBERED;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_holds_and_an_idle_time_gives_one_burst() {
+        let mut budget = Budget::new();
+        let in_second = |budget: &mut Budget, second: u64| {
+            (0..10_000).filter(|i| budget.take(Instant::from_micros(second * 1_000_000 + i * 100))).count()
+        };
+        assert_eq!(in_second(&mut budget, 1000), 199);
+        assert_eq!(in_second(&mut budget, 1001), 100);
+        assert_eq!(in_second(&mut budget, 5000), 199);
+        // A clock that stands or goes back gives nothing.
+        assert_eq!((0..500).filter(|_| budget.take(Instant::from_micros(1))).count(), 0);
+    }
+
+    #[test]
+    fn the_newest_refusals_are_remembered() {
+        let mut refused = Refused::new();
+        let digest = |i: u16| {
+            let mut digest = [7; 32];
+            digest[..2].copy_from_slice(&i.to_be_bytes());
+            digest
+        };
+        (0..300).for_each(|i| refused.insert(&digest(i)));
+        assert!(!refused.contains(&digest(43)));
+        assert!((44..300).all(|i| refused.contains(&digest(i))));
+    }
+}

@@ -22,6 +22,8 @@ pub(super) struct Download {
     manifest: Verified<Manifest>,
     components: Vec<State>,
     pages: PageCache,
+    /// Blocks of all components that cannot be restored yet.
+    open_blocks: u32,
 }
 
 /// What is there of one component.
@@ -66,7 +68,10 @@ impl Download {
     pub(super) fn new(manifest: Verified<Manifest>, trees: Vec<Tree>) -> Self {
         let page_len = |tree: &Tree| (tree.geometry().cell() as usize).saturating_mul(tree.geometry().digest_len());
         let stride = trees.iter().map(page_len).max().unwrap_or(0);
-        Self { manifest, components: trees.into_iter().map(State::new).collect(), pages: PageCache::new(stride) }
+        let components = trees.into_iter().map(State::new).collect();
+        let mut download = Self { manifest, components, pages: PageCache::new(stride), open_blocks: 0 };
+        download.reset();
+        download
     }
 
     pub(super) const fn manifest(&self) -> &Verified<Manifest> {
@@ -81,6 +86,10 @@ impl Download {
         self.state(component).is_some_and(|state| state.have.get(position))
     }
 
+    pub(super) fn knows_page(&self, component: u8, cell: u32) -> bool {
+        self.pages.contains(Key { kind: PageKind::Page, component, cell })
+    }
+
     /// Chunks that are needed in all, and how many of them are there.
     pub(super) fn progress(&self) -> (u64, u64) {
         let needed = self.components.iter().map(|state| u64::from(state.tree.geometry().source_chunks())).sum::<u64>();
@@ -88,15 +97,17 @@ impl Download {
         (needed, needed.saturating_sub(missing))
     }
 
-    pub(super) fn is_complete(&self) -> bool {
-        self.components.iter().all(|state| state.missing.iter().all(|&count| count == 0))
+    pub(super) const fn is_complete(&self) -> bool {
+        self.open_blocks == 0
     }
 
     /// Forgets everything but the manifest: the storage is to be checked anew.
     pub(super) fn reset(&mut self) {
         self.pages.clear();
+        self.open_blocks = 0;
         for state in &mut self.components {
             *state = State::new(state.tree.clone());
+            self.open_blocks = self.open_blocks.saturating_add(state.tree.geometry().blocks());
         }
     }
 
@@ -181,6 +192,9 @@ impl Download {
         state.tree.check_chunk(page, place.slot, chunk)?;
         state.have.set(place.position, true);
         *missing = missing.saturating_sub(1);
+        if *missing == 0 {
+            self.open_blocks = self.open_blocks.saturating_sub(1);
+        }
         Ok(Verdict::New)
     }
 

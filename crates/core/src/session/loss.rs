@@ -50,3 +50,37 @@ impl Loss {
         if self.sent == 0 { 0.0 } else { 1.0 - self.came as f64 / self.sent as f64 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn estimate(counts: impl IntoIterator<Item = (u64, u32)>) -> f64 {
+        let mut loss = Loss::default();
+        counts.into_iter().for_each(|(source, count)| loss.note(source, 0, count));
+        loss.estimate()
+    }
+
+    #[test]
+    fn gaps_are_loss_whoever_sends_and_wherever_the_count_wraps() {
+        let every_other =
+            |source| (0..1000).map(move |i| (source, COUNT_MASK.wrapping_sub(500).wrapping_add(2 * i) & COUNT_MASK));
+        assert!((estimate(every_other(1)) - 0.5).abs() < 0.001);
+        assert!((estimate(every_other(1).zip(every_other(2)).flat_map(|(a, b)| [a, b])) - 0.5).abs() < 0.001);
+        assert!(estimate((0..1000).map(|i| (1, i))) < f64::EPSILON);
+        assert!(estimate([]) < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_sender_that_starts_anew_is_no_loss() {
+        let anew =
+            (0..1000).map(|i| (1, i)).chain((10_000_000..10_001_000).map(|i| (1, i))).chain((0..1000).map(|i| (1, i)));
+        assert!(estimate(anew) < f64::EPSILON);
+    }
+
+    #[test]
+    fn more_senders_than_places_do_no_harm() {
+        let estimate = estimate((0..1000_u32).map(|i| (u64::from(i % 50), i)));
+        assert!((0.0..=1.0).contains(&estimate));
+    }
+}

@@ -173,3 +173,83 @@ impl Staged {
         self.len
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    const TSI: Tsi = Tsi([1; 4]);
+
+    fn chunk(esi: u16) -> Object {
+        Object::Chunk { component: 0, sbn: 0, esi }
+    }
+
+    #[test]
+    fn one_source_gets_half_of_the_room_and_the_others_keep_theirs() {
+        let mut staging = Staging::new(256, 64, 99);
+        for esi in 0..100 {
+            assert!(staging.insert(1, TSI, chunk(esi), &[1; 64]));
+        }
+        // A source whose packets are counted apart from those of source 1.
+        let flooder = (2..100).find(|&source| staging.bucket(source) != staging.bucket(1)).unwrap();
+        for esi in 0..10_000 {
+            staging.insert(flooder, TSI, chunk(1000 + esi), &[2; 64]);
+        }
+        let kept =
+            staging.of_session(TSI).filter(|(_, staged)| matches!(staged.object, Object::Chunk { esi: 0..100, .. }));
+        assert_eq!(kept.count(), 100);
+        assert_eq!(staging.of_session(TSI).count(), 228);
+    }
+
+    #[test]
+    fn a_full_buffer_loses_random_packets_only() {
+        let mut staging = Staging::new(256, 64, 5);
+        for source in 0..100_000_u64 {
+            staging.insert(source, TSI, chunk(u16::try_from(source % 60_000).unwrap()), &source.to_be_bytes());
+        }
+        assert_eq!(staging.of_session(TSI).count(), 256);
+        let old = staging.of_session(TSI).filter(|(_, staged)| staged.stamp < 99_000).count();
+        assert!(old > 0, "the newest packets drove all others out");
+    }
+
+    #[test]
+    fn an_identity_has_few_candidates_and_no_copies() {
+        let mut staging = Staging::new(256, 64, 5);
+        assert!(staging.insert(1, TSI, chunk(7), b"genuine"));
+        assert!(!staging.insert(2, TSI, chunk(7), b"genuine"));
+        for forged in 0..1000_u64 {
+            staging.insert(forged, TSI, chunk(7), &forged.to_be_bytes());
+        }
+        assert_eq!(staging.of_session(TSI).count(), CANDIDATES);
+    }
+
+    #[test]
+    fn what_is_removed_makes_room_and_counts_stay_right() {
+        let mut staging = Staging::new(64, 64, 5);
+        for round in 0..100_u16 {
+            for esi in 0..40 {
+                staging.insert(u64::from(esi), TSI, chunk(round * 40 + esi), &[3; 10]);
+            }
+            let slots: HashSet<_> = staging.of_session(TSI).map(|(slot, _)| slot).collect();
+            for slot in slots {
+                staging.remove(slot);
+            }
+            assert!(staging.is_empty());
+            assert_eq!(staging.buckets, [0; BUCKETS]);
+        }
+        assert!(!staging.insert(1, TSI, chunk(1), &[0; 65]), "larger than a slot");
+        assert!(!Staging::new(0, 64, 1).insert(1, TSI, chunk(1), &[0; 4]), "no room at all");
+    }
+
+    #[test]
+    fn trimming_keeps_the_newest() {
+        let mut staging = Staging::new(64, 64, 5);
+        for esi in 0..20 {
+            staging.insert(1, TSI, chunk(esi), &[3; 10]);
+        }
+        staging.trim(TSI, 8);
+        let kept: HashSet<_> = staging.of_session(TSI).map(|(_, staged)| staged.object).collect();
+        assert_eq!(kept, (12..20).map(chunk).collect());
+    }
+}

@@ -69,6 +69,8 @@ pub enum GeometryError {
     },
 }
 
+impl core::error::Error for GeometryError {}
+
 impl core::fmt::Display for GeometryError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {

@@ -105,6 +105,20 @@ pub fn signed_bytes(kind: StatementKind, protected: &[u8], payload: &[u8]) -> Ve
     bytes
 }
 
+/// Octets of a statement with this payload and so many signatures \[S-1\], whether it may be that long or not.
+#[must_use]
+pub const fn statement_len(payload_len: usize, signatures: usize) -> usize {
+    // Both array heads and the bstr head.
+    let heads = match payload_len {
+        0..=23 => 3,
+        24..=0xFF => 4,
+        _ => 5,
+    };
+    // Array head, bstr head, protected header, empty map, null, bstr head and signature.
+    let signature_len = 1 + 1 + PROTECTED_LEN + 1 + 1 + 2 + 64;
+    payload_len.saturating_add(heads).saturating_add(signatures.saturating_mul(signature_len))
+}
+
 /// Encodes a statement; `sign` signs for the key with the id it comes with.
 ///
 /// # Errors

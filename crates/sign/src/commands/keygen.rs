@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::KeyFacts;
-use crate::cli::{self, CommandError, ErrorKind};
 use crate::keys::{self, NewFile, SecretKey};
 use crate::passphrase::{self, Passphrase, PassphraseError};
+use fleetcast_cli::{self as cli, CommandError, ErrorKind};
 
 /// Make a new release key
 ///

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{KeyFacts, tell};
-use crate::cli::{self, CommandError};
+use super::KeyFacts;
 use crate::keys::{self, NewFile};
 use crate::passphrase::PassphraseArgs;
+use fleetcast_cli::{self as cli, CommandError};
 
 /// Show the public half of a key and its id
 ///
@@ -49,7 +49,7 @@ struct Shown {
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let ask = || self.passphrase.obtain(&self.key);
-        let key = tell(keys::load_public_half(&self.key, ask)?);
+        let key = keys::load_public_half(&self.key, ask)?.tell();
         let pem = keys::public_to_pem(&key).map_err(CommandError::failed)?;
         if let Some(path) = &self.out {
             let mut file = NewFile::public(path)?;

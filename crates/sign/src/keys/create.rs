@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::KeyWarning;
-use super::file::OTHERS;
-use crate::cli::CommandError;
+use fleetcast_cli::CommandError;
+use fleetcast_cli::keys::{KeyWarning, OTHERS};
 
 /// A key file that could not be made. Nothing was left behind.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use pkcs8::pkcs5::{self, EncryptionScheme, pbes2, scrypt};
 use pkcs8::{EncryptedPrivateKeyInfoRef, Error};
 use zeroize::Zeroizing;
 
-use super::{EncodeError, LoadError};
+use super::{EncodeError, LoadError, SecretError};
 use crate::passphrase::{Passphrase, PassphraseError};
 
 /// scrypt's N = 2^14, r and p of the keys written here.
@@ -36,13 +36,13 @@ pub(super) fn parameters() -> Result<pbes2::Parameters, EncodeError> {
 pub(super) fn decrypt(
     der: &[u8],
     ask: impl FnOnce() -> Result<Passphrase, PassphraseError>,
-) -> Result<Zeroizing<Vec<u8>>, LoadError> {
+) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|error| match error.kind() {
         // How the decoder says that it does not know an algorithm.
         der::ErrorKind::OidUnknown { .. } | der::ErrorKind::Value { tag: der::Tag::ObjectIdentifier } => {
-            LoadError::Encryption(error.into())
+            SecretError::Encryption(error.into())
         }
-        _ => LoadError::Asn1(error),
+        _ => LoadError::Asn1(error).into(),
     })?;
     check_work(&info.encryption_algorithm)?;
     let passphrase = ask()?;
@@ -50,16 +50,16 @@ pub(super) fn decrypt(
         Ok(document) => Ok(document.to_bytes()),
         // A wrong key now and then yields padding that looks right and a document that does not.
         Err(Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) | Error::Asn1(_)) => {
-            Err(LoadError::WrongPassphrase)
+            Err(SecretError::WrongPassphrase)
         }
-        Err(error) => Err(LoadError::Encryption(error)),
+        Err(error) => Err(SecretError::Encryption(error)),
     }
 }
 
-fn check_work(scheme: &EncryptionScheme) -> Result<(), LoadError> {
+fn check_work(scheme: &EncryptionScheme) -> Result<(), SecretError> {
     let EncryptionScheme::Pbes2(parameters) = scheme else {
         let unsupported = pkcs5::Error::NoPbes1CryptSupport;
-        return Err(LoadError::Encryption(Error::EncryptedPrivateKey(unsupported)));
+        return Err(SecretError::Encryption(Error::EncryptedPrivateKey(unsupported)));
     };
     let bearable = match &parameters.kdf {
         pbes2::Kdf::Pbkdf2(pbkdf2) => (1..=MAX_ROUNDS).contains(&pbkdf2.iteration_count),
@@ -75,14 +75,14 @@ fn check_work(scheme: &EncryptionScheme) -> Result<(), LoadError> {
         }
         _ => false,
     };
-    if bearable { Ok(()) } else { Err(LoadError::Work) }
+    if bearable { Ok(()) } else { Err(SecretError::Work) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::keys::SecretKey;
-    use crate::keys::pem;
+    use fleetcast_cli::keys::pem;
     use proptest::prelude::*;
 
     fn passphrase(text: &str) -> Passphrase {

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer, SigningKey};
+use fleetcast_cli::keys::pem::Label;
+use fleetcast_cli::keys::spki::{ED25519, check_algorithm};
 use pkcs8::der::{self, Decode, asn1::OctetStringRef, pem::LineEnding};
 use pkcs8::{PrivateKeyInfoRef, SecretDocument};
 use zeroize::Zeroizing;
 
-use super::pem::Label;
-use super::spki::{ED25519, check_algorithm};
-use super::{KeyError, LoadError, PublicKey, encryption};
+use super::{KeyError, LoadError, PublicKey, SecretError, encryption};
 use crate::passphrase::Passphrase;
 
 /// Why a key could not be made or encoded.
@@ -115,17 +115,17 @@ impl SecretKey {
     }
 
     /// Decodes PKCS#8, v1 or v2 (RFC 5208, RFC 5958, RFC 8410 §7).
-    pub(super) fn from_der(der: &[u8]) -> Result<Self, LoadError> {
+    pub(super) fn from_der(der: &[u8]) -> Result<Self, SecretError> {
         let info = PrivateKeyInfoRef::from_der(der).map_err(LoadError::Asn1)?;
         check_algorithm(&info.algorithm)?;
         // The key is an octet string inside the octet string.
         let [0x04, 0x20, seed @ ..] = info.private_key.as_bytes() else {
-            return Err(LoadError::Malformed { what: "a private key is an octet string of 32 bytes" });
+            return Err(LoadError::Malformed { what: "a private key is an octet string of 32 bytes" }.into());
         };
         let seed = seed.try_into().map_err(|_| LoadError::Malformed { what: "a private key has 32 bytes" })?;
         let key = Self::from_seed(seed)?;
         match info.public_key {
-            Some(bits) if bits.as_bytes() != Some(key.public().to_bytes().as_slice()) => Err(LoadError::Mismatch),
+            Some(bits) if bits.as_bytes() != Some(key.public().to_bytes().as_slice()) => Err(SecretError::Mismatch),
             _ => Ok(key),
         }
     }
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(SecretKey::from_der(&v1()).unwrap().public().to_bytes(), PUBLIC);
         assert_eq!(SecretKey::from_der(&v2(PUBLIC)).unwrap().public().to_bytes(), PUBLIC);
         let text = SecretKey::from_seed(&SEED).unwrap().to_pem().unwrap();
-        assert_eq!(*super::super::pem::decode(text.as_bytes()).unwrap().der, v1());
+        assert_eq!(*fleetcast_cli::keys::pem::decode(text.as_bytes()).unwrap().der, v1());
     }
 
     #[test]

@@ -17,10 +17,13 @@ use rustix::termios::{LocalModes, tcgetattr};
 fn help_is_as_reviewed() {
     let folder = Folder::new();
     let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
-    let cases: [(&str, &[&str]); 3] = [
+    let cases: [(&str, &[&str]); 6] = [
         ("help.txt", &["--help"]),
+        ("create-help.txt", &["create", "--help"]),
+        ("inspect-help.txt", &["inspect", "--help"]),
         ("keygen-help.txt", &["keygen", "--help"]),
         ("pubkey-help.txt", &["pubkey", "--help"]),
+        ("verify-help.txt", &["verify", "--help"]),
     ];
     for (name, args) in cases {
         let path = snapshots.join(name);

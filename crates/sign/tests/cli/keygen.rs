@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::common::{Done, Folder, done, shipped_keys};
-use fleetcast_sign::keys::{self, LoadError};
+use fleetcast_sign::keys::{self, LoadError, SecretError};
 
 fn mode(folder: &Folder, name: &str) -> u32 {
     fs::metadata(folder.path(name)).unwrap().mode() & 0o7777
@@ -208,7 +208,7 @@ fn the_wrong_half_is_named() {
     let secret = keys::load_public(&folder.path("key.pem")).unwrap_err();
     assert!(secret.reason.hint().unwrap().contains("private keys stay on the signing station"));
     let public = keys::load_secret(&folder.path("pub.pem"), || unreachable!()).unwrap_err();
-    assert!(matches!(public.reason, LoadError::Label { expected: "PRIVATE KEY", .. }));
+    assert!(matches!(public.reason, SecretError::File(LoadError::Label { expected: "PRIVATE KEY", .. })));
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod common;
 mod frame;
 mod keygen;
 mod openssl;
+mod release;

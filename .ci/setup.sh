@@ -1,0 +1,53 @@
+# Sourced by scripts: installs what is missing, or names it. Needs root or sudo only if something is missing.
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else die "run as root, or install: $*"; fi
+}
+
+# install PACKAGE...: Debian packages.
+install() {
+  command -v apt-get >/dev/null || die "needs the programs of these Debian packages: $*"
+  [ -n "${apt_is_fresh:-}" ] || { as_root apt-get update -qq; apt_is_fresh=1; }
+  say "installing $*"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# need COMMAND:PACKAGE...: commands, by the Debian package that has them.
+need() {
+  local pair missing=()
+  for pair in "$@"; do
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  [ ${#missing[@]} = 0 ] || install "${missing[@]}"
+  case ":$PATH:" in *:/usr/sbin:*) ;; *) PATH="$PATH:/usr/sbin:/sbin" ;; esac
+}
+
+# A C compiler for the linker, and the Rust of rust-toolchain.toml.
+need_rust() {
+  need cc:gcc
+  [ -x "$HOME/.cargo/bin/cargo" ] && PATH="$HOME/.cargo/bin:$PATH"
+  command -v cargo >/dev/null || install rustup
+  command -v cargo >/dev/null || die "needs Rust: install rustup, it fetches the version of rust-toolchain.toml"
+  cargo --version >/dev/null || die "the Rust of rust-toolchain.toml could not be installed"
+}
+
+# need_cargo COMMAND PACKAGE: a cargo subcommand from the crates registry.
+need_cargo() {
+  [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
+  command -v "$1" >/dev/null || { say "installing $2 (some minutes)"; cargo install --quiet --locked "$2"; }
+}
+
+# need_python MODULE:PACKAGE...: sets $PYTHON to an interpreter that has them.
+need_python() {
+  local pair
+  need python3:python3
+  for PYTHON in python3 /usr/bin/python3; do
+    for pair in "$@"; do "$PYTHON" -c "import ${pair%%:*}" 2>/dev/null || continue 2; done
+    return
+  done
+  install python3 "${@#*:}"
+  PYTHON=/usr/bin/python3
+}

@@ -1,0 +1,7 @@
+//! `fleetcast-recv`, the device daemon, for the tests of this crate: as an example it is built with them.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleetcast_cli::run(fleetcast_recv::commands::Cli::run)
+}

@@ -1,0 +1,67 @@
+//! What a reception costs on air: packets sent from the join until complete, over the packets of the bare image.
+
+use fleetcast_core::session::{Config, Policy, Receiver};
+use fleetcast_core::trust::TrustedKeys;
+
+use crate::sim::{Carousel, Channel, Losses, Store, receive, receive_plain};
+
+/// Ratios of packets sent to image packets, over many joins.
+#[derive(Clone, Debug, Default)]
+pub struct Cost {
+    /// Ascending.
+    ratios: Vec<f64>,
+}
+
+impl Cost {
+    /// Receives `joins` times, each from a random place of the loop, with seeds from `first_seed` on.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn of(
+        carousel: &Carousel,
+        trust: &TrustedKeys,
+        policy: &Policy,
+        channel: Channel,
+        first_seed: u64,
+        joins: u64,
+    ) -> Self {
+        let image = carousel.image_packets() as f64;
+        let one = |seed: u64| {
+            let config = Config { trust: trust.clone(), policy: policy.clone(), staging: 1024, seed };
+            let mut store = Store { is_pages_only: true, ..Store::default() };
+            let start = fastrand::Rng::with_seed(!seed).u64(..carousel.schedule().cycle());
+            let mut losses = Losses::new(channel, seed);
+            receive(carousel, &mut Receiver::new(config), &mut store, &mut losses, start).sent as f64 / image
+        };
+        Self::sorted((first_seed..first_seed + joins).map(one).collect())
+    }
+
+    /// The same for a plain loop over the image, without digests or repair.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn of_plain(packets: u64, channel: Channel, first_seed: u64, joins: u64) -> Self {
+        let one = |seed: u64| {
+            let start = fastrand::Rng::with_seed(!seed).u64(..packets);
+            receive_plain(packets, &mut Losses::new(channel, seed), start) as f64 / packets as f64
+        };
+        Self::sorted((first_seed..first_seed + joins).map(one).collect())
+    }
+
+    fn sorted(mut ratios: Vec<f64>) -> Self {
+        ratios.sort_by(f64::total_cmp);
+        Self { ratios }
+    }
+
+    /// Arithmetic mean.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn mean(&self) -> f64 {
+        self.ratios.iter().sum::<f64>() / self.ratios.len() as f64
+    }
+
+    /// The ratio that 99 % of the joins do not exceed.
+    #[must_use]
+    pub fn p99(&self) -> f64 {
+        let rank = (self.ratios.len() * 99).div_ceil(100);
+        self.ratios.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    }
+}

@@ -1,0 +1,55 @@
+//! The command line of `fleetcast-recv`: one module per command, each `Args` and `run`.
+
+mod check_config;
+mod receive;
+mod status;
+
+use clap::{Parser, Subcommand};
+use fleetcast_cli::CommandError;
+
+/// Receives signed software updates over one-way multicast, verifies every packet, installs whole releases.
+#[derive(Parser, Debug)]
+#[command(
+    name = "fleetcast-recv",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  Install one release and end:
+    fleetcast-recv receive --once --trust release-key.pub.pem --vendor acme.example --class board-a \\
+      --interface eth0 --group 239.77.1.1:5077 --target app=/data/app.img --state /var/lib/fleetcast
+
+  The same as a daemon, with all settings in a file:
+    fleetcast-recv check-config /etc/fleetcast/recv.toml
+    fleetcast-recv receive --config /etc/fleetcast/recv.toml
+
+Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage, 78 wrong configuration.
+Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Receive(Box<receive::Args>),
+    Status(Box<status::Args>),
+    CheckConfig(check_config::Args),
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] of the command.
+    pub fn run(self) -> Result<(), CommandError> {
+        match self.command {
+            Command::Receive(args) => args.run(),
+            Command::Status(args) => args.run(),
+            Command::CheckConfig(args) => args.run(),
+        }
+    }
+}

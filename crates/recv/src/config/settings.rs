@@ -1,0 +1,359 @@
+//! From flags and file to a checked [`Config`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use fleetcast_cli::{identity, keys, quantity};
+use fleetcast_core::manifest::{Token, Uuid};
+use fleetcast_core::trust::TrustedKeys;
+use fleetcast_install::record::check_target;
+use fleetcast_net::check_membership;
+use toml::Spanned;
+
+use super::file::{self, File, Lines};
+use super::{Config, ConfigError, TargetPlace};
+
+/// Smallest and largest `max-packet`: a header with the smallest chunk, and what fits a jumbo frame with the largest.
+const MAX_PACKET: std::ops::RangeInclusive<u16> = 84..=8972;
+const DEFAULT_MAX_PACKET: u16 = 1500;
+/// Packets that may wait: below, one cell's loss of its page costs chunks; above, nothing is gained.
+const STAGING: std::ops::RangeInclusive<u16> = 256..=1024;
+const DEFAULT_STAGING: u16 = 1024;
+const DEFAULT_RECEIVE_BUFFER: u64 = 4 << 20;
+const DEFAULT_PROGRESS: Duration = Duration::from_secs(1);
+
+/// Every setting as a flag, and the file for those that are not given.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Settings (each overrides the key of the file)")]
+pub struct Settings {
+    /// Settings file; see examples/recv.toml
+    #[arg(long, value_name = "FILE", help_heading = "Options")]
+    pub config: Option<PathBuf>,
+
+    /// Public key that releases must be signed with (PEM); repeat for several
+    #[arg(long, value_name = "FILE")]
+    trust: Vec<String>,
+
+    /// How many of the trusted keys must have signed [default: 1]
+    #[arg(long, value_name = "N")]
+    threshold: Option<u8>,
+
+    /// The device's vendor: domain name or UUID
+    #[arg(long, value_name = "NAME")]
+    vendor: Option<String>,
+
+    /// Device class: name or UUID; repeat for several
+    #[arg(long, value_name = "NAME")]
+    class: Vec<String>,
+
+    /// Network interface to join on: name or address
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+
+    /// Multicast group and port, such as 239.77.1.1:5077; repeat for several
+    #[arg(long, value_name = "ADDR:PORT")]
+    group: Vec<String>,
+
+    /// Hear this sender only (source-specific multicast)
+    #[arg(long, value_name = "ADDR")]
+    source: Option<String>,
+
+    /// The file that images for target NAME replace; repeat for several
+    #[arg(long, value_name = "NAME=PATH")]
+    target: Vec<String>,
+
+    /// Largest image that target NAME takes [default: no limit]
+    #[arg(long, value_name = "NAME=SIZE")]
+    max_size: Vec<String>,
+
+    /// Folder for what must survive a restart
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<String>,
+
+    /// Receive buffer to ask of the kernel [default: 4M]
+    #[arg(long, value_name = "SIZE")]
+    receive_buffer: Option<String>,
+
+    /// Octets of the largest datagram [default: 1500]
+    #[arg(long, value_name = "OCTETS")]
+    max_packet: Option<u16>,
+
+    /// Packets that may wait for a page: 256 to 1024 [default: 1024]
+    #[arg(long, value_name = "PACKETS")]
+    staging: Option<u16>,
+
+    /// Time between two progress reports [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    progress_interval: Option<String>,
+}
+
+/// Where a value stands, to be told when it is wrong.
+#[derive(Clone, Debug)]
+struct Place(String);
+
+impl Place {
+    fn wrong(&self, problem: impl std::fmt::Display) -> ConfigError {
+        ConfigError { place: self.0.clone(), problem: format!("{problem}"), hint: None }
+    }
+}
+
+/// A file that was read, or none.
+#[derive(Debug, Default)]
+struct Source {
+    path: PathBuf,
+    lines: Lines,
+}
+
+impl Source {
+    fn place<T>(&self, key: &str, value: &Spanned<T>) -> Place {
+        Place(format!("{}:{}: {key}", self.path.display(), self.lines.line(value.span().start)))
+    }
+
+    /// The flag's value if it is given, else the file's, with its place.
+    fn pick<T>(&self, key: &str, flag: Option<T>, file: Option<Spanned<T>>) -> Option<(T, Place)> {
+        match (flag, file) {
+            (Some(value), _) => Some((value, Place(format!("--{key}")))),
+            (None, Some(value)) => Some((self.place(key, &value), value)).map(|(place, v)| (v.into_inner(), place)),
+            (None, None) => None,
+        }
+    }
+
+    /// As [`Source::pick`], for a key that must be set; `flag` is the flag's name.
+    fn need<T>(
+        &self,
+        key: &str,
+        flag: &str,
+        given: Option<T>,
+        file: Option<Spanned<T>>,
+    ) -> Result<(T, Place), ConfigError> {
+        let missing = || {
+            let (place, also) = if self.path.as_os_str().is_empty() {
+                (format!("--{flag}"), ", or name a settings file by --config")
+            } else {
+                (self.path.display().to_string(), "")
+            };
+            ConfigError { place, problem: format!("{key} is not set; give --{flag}{also}"), hint: None }
+        };
+        self.pick(if given.is_some() { flag } else { key }, given, file).ok_or_else(missing)
+    }
+}
+
+impl Settings {
+    /// The settings of a file, without any flag.
+    #[must_use]
+    pub fn of_file(path: PathBuf) -> Self {
+        Self { config: Some(path), ..Self::default() }
+    }
+
+    /// Reads the file, if one is named, and checks everything that can be checked without a network: key files are opened
+    /// and their warnings told on stderr.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`].
+    pub fn load(self) -> Result<Config, ConfigError> {
+        let (source, file) = self.read_file()?;
+        let keys_given = source.need("trust", "trust", some(self.trust), file.trust)?;
+        let threshold = source.pick("threshold", self.threshold, file.threshold).map_or(1, |(n, _)| n);
+        // A key named in a file is looked for beside that file.
+        let folder = if keys_given.1.0.starts_with("--") { None } else { source.path.parent() };
+        let trust = trust(keys_given, folder, threshold)?;
+        let (vendor, at) = source.need("vendor", "vendor", self.vendor, file.vendor)?;
+        let vendor = identity::vendor(&vendor).map_err(|e| at.wrong(e))?;
+        let (classes, at) = source.need("classes", "class", some(self.class), file.classes)?;
+        let classes = classes.iter().map(|class| identity::class(vendor, class)).collect::<Result<Vec<Uuid>, _>>();
+        let classes = classes.map_err(|e| at.wrong(e))?;
+        if classes.is_empty() {
+            return Err(at.wrong("the list is empty; name at least one class"));
+        }
+        let (interface, at) = source.need("interface", "interface", self.interface, file.interface)?;
+        if interface.is_empty() {
+            return Err(at.wrong("it is empty; name an interface, such as eth0"));
+        }
+        let only = source.pick("source", self.source, file.source);
+        let only = only.map(|(text, at)| parse::<IpAddr>(&text, "an IP address", &at)).transpose()?;
+        let groups = groups(source.need("groups", "group", some(self.group), file.groups)?, only)?;
+        let (state, at) = source.need("state", "state", self.state, file.state)?;
+        let state = place_of(&state, &at)?;
+        let targets = match some(self.target) {
+            Some(flags) => target_flags(&flags)?,
+            None => target_tables(&source, file.target)?,
+        };
+        let targets = limit_targets(targets, &self.max_size)?;
+        check_targets(&source, &targets)?;
+        let buffer = source.pick("receive-buffer", self.receive_buffer, file.receive_buffer);
+        let progress = source.pick("progress-interval", self.progress_interval, file.progress_interval);
+        let max_packet = source.pick("max-packet", self.max_packet, file.max_packet);
+        let staging = source.pick("staging", self.staging, file.staging);
+        Ok(Config {
+            trust,
+            vendor,
+            classes,
+            interface,
+            groups,
+            source: only,
+            targets: targets.into_iter().map(|(target, _)| target).collect(),
+            state,
+            receive_buffer: receive_buffer(buffer)?,
+            max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
+            staging: within(staging, DEFAULT_STAGING, &STAGING)?,
+            progress: progress_interval(progress)?,
+        })
+    }
+
+    /// The state folder alone, for commands that only look.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is not given, or the file is wrong.
+    pub fn state(self) -> Result<PathBuf, ConfigError> {
+        let (source, file) = self.read_file()?;
+        let (state, at) = source.need("state", "state", self.state, file.state)?;
+        place_of(&state, &at)
+    }
+
+    fn read_file(&self) -> Result<(Source, File), ConfigError> {
+        let Some(path) = &self.config else { return Ok((Source::default(), File::default())) };
+        let (file, lines) = file::read(path)?;
+        Ok((Source { path: path.clone(), lines }, file))
+    }
+}
+
+/// A list flag that was given at all.
+fn some(list: Vec<String>) -> Option<Vec<String>> {
+    if list.is_empty() { None } else { Some(list) }
+}
+
+fn parse<T: FromStr>(text: &str, what: &str, at: &Place) -> Result<T, ConfigError> {
+    text.parse().map_err(|_| at.wrong(format_args!("{text:?} is not {what}")))
+}
+
+fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8) -> Result<TrustedKeys, ConfigError> {
+    let load = |path: &String| {
+        let path = folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
+        keys::load_public(&path).map(keys::Loaded::tell).map_err(|e| {
+            let hint = e.reason.hint();
+            ConfigError { hint, ..at.wrong(format_args!("{e}: {}", e.reason)) }
+        })
+    };
+    let keys = paths.iter().map(load).collect::<Result<_, _>>()?;
+    TrustedKeys::new(keys, threshold).map_err(|e| at.wrong(e))
+}
+
+fn groups((texts, at): (Vec<String>, Place), only: Option<IpAddr>) -> Result<Vec<SocketAddr>, ConfigError> {
+    if texts.is_empty() {
+        return Err(at.wrong("the list is empty; name at least one group"));
+    }
+    let group = |text: &String| {
+        let group = parse(text, "ADDR:PORT, such as 239.77.1.1:5077 or [ff15::77]:5077", &at)?;
+        check_membership(group, only).map(|()| group).map_err(|e| at.wrong(e))
+    };
+    texts.iter().map(group).collect()
+}
+
+/// A path for flags as for files; flags may give it relative to the working folder.
+fn place_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
+    let path = Path::new(text);
+    let path = if at.0.starts_with("--") { std::path::absolute(path).map_err(|e| at.wrong(e))? } else { path.into() };
+    check_target(&path).map(|()| path.clone()).map_err(|_| {
+        at.wrong(format_args!("{text:?} must be an absolute path, without `..` and of at most 1,024 octets"))
+    })
+}
+
+fn target(name: &str, path: &str, max_size: u64, at: &Place) -> Result<TargetPlace, ConfigError> {
+    let token = Token::new(name).ok_or_else(|| {
+        at.wrong(format_args!(
+            "{name:?} is no target name: 1 to 32 letters, digits or `._+~-`, a letter or digit first"
+        ))
+    })?;
+    Ok(TargetPlace { name: token, path: place_of(path, at)?, max_size })
+}
+
+fn target_flags(flags: &[String]) -> Result<Vec<(TargetPlace, Place)>, ConfigError> {
+    let at = Place("--target".into());
+    let parse = |flag: &String| {
+        let form = || at.wrong(format_args!("{flag:?} is not NAME=PATH"));
+        let (name, path) = flag.split_once('=').ok_or_else(form)?;
+        Ok((target(name, path, u64::MAX, &at)?, at.clone()))
+    };
+    flags.iter().map(parse).collect()
+}
+
+fn target_tables(source: &Source, tables: Vec<file::Target>) -> Result<Vec<(TargetPlace, Place)>, ConfigError> {
+    let parse = |table: file::Target| {
+        let max_size = table
+            .max_size
+            .as_ref()
+            .map(|text| quantity::size(text.get_ref()).map_err(|e| source.place("max-size", text).wrong(e)));
+        let name_at = source.place("name", &table.name);
+        let path_at = source.place("path", &table.path);
+        // The name's place first: a table is known by its name.
+        target(table.name.get_ref(), "/x", 0, &name_at)?;
+        let place =
+            target(table.name.get_ref(), table.path.get_ref(), max_size.transpose()?.unwrap_or(u64::MAX), &path_at)?;
+        Ok((place, name_at))
+    };
+    tables.into_iter().map(parse).collect()
+}
+
+/// Puts the `--max-size` flags in.
+fn limit_targets(
+    mut targets: Vec<(TargetPlace, Place)>,
+    flags: &[String],
+) -> Result<Vec<(TargetPlace, Place)>, ConfigError> {
+    let at = Place("--max-size".into());
+    for flag in flags {
+        let form = || at.wrong(format_args!("{flag:?} is not NAME=SIZE"));
+        let (name, size) = flag.split_once('=').ok_or_else(form)?;
+        let target = targets.iter_mut().find(|(target, _)| target.name.as_str() == name);
+        let (target, _) = target.ok_or_else(|| at.wrong(format_args!("there is no target {name:?}")))?;
+        target.max_size = quantity::size(size).map_err(|e| at.wrong(e))?;
+    }
+    Ok(targets)
+}
+
+fn check_targets(source: &Source, targets: &[(TargetPlace, Place)]) -> Result<(), ConfigError> {
+    if targets.is_empty() {
+        return source.need::<()>("target", "target", None, None).map(drop);
+    }
+    for (nth, (target, at)) in targets.iter().enumerate() {
+        let twin = targets.iter().take(nth).find(|(other, _)| other.name == target.name || other.path == target.path);
+        if let Some((other, _)) = twin {
+            let same = if other.name == target.name { "name" } else { "path" };
+            return Err(at.wrong(format_args!("targets {} and {} have the same {same}", other.name, target.name)));
+        }
+    }
+    Ok(())
+}
+
+fn receive_buffer(given: Option<(String, Place)>) -> Result<usize, ConfigError> {
+    let Some((text, at)) = given else { return Ok(usize::try_from(DEFAULT_RECEIVE_BUFFER).unwrap_or(usize::MAX)) };
+    let octets = quantity::size(&text).map_err(|e| at.wrong(e))?;
+    let most = u64::from(i32::MAX.unsigned_abs() / 2);
+    let fits = usize::try_from(octets).ok().filter(|_| (1..=most).contains(&octets));
+    fits.ok_or_else(|| at.wrong(format_args!("{octets} octets, where 1 to {most} are possible")))
+}
+
+fn progress_interval(given: Option<(String, Place)>) -> Result<Duration, ConfigError> {
+    let Some((text, at)) = given else { return Ok(DEFAULT_PROGRESS) };
+    let interval = quantity::duration(&text).map_err(|e| at.wrong(e))?;
+    let least = Duration::from_millis(10);
+    if interval < least { Err(at.wrong("shorter than 10ms")) } else { Ok(interval) }
+}
+
+fn within(
+    given: Option<(u16, Place)>,
+    default: u16,
+    range: &std::ops::RangeInclusive<u16>,
+) -> Result<usize, ConfigError> {
+    match given {
+        None => Ok(default.into()),
+        Some((value, _)) if range.contains(&value) => Ok(value.into()),
+        Some((value, at)) => {
+            Err(at.wrong(format_args!("{value}, where {} to {} are possible", range.start(), range.end())))
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The receive session on its storage: datagrams in, installed releases out.
+//!
+//! No sockets and no clock, and any [`Disk`]: tests drive it with packets of their own on a simulated one.
+//!
+//! | on disk in the state folder | written | removed |
+//! | --- | --- | --- |
+//! | `record` | see [`fleetcast_install::record`] | never |
+//! | `statement` of the release being received | when it begins | when it is installed or refused |
+//! | `scratch.*`: repair chunks and pages | as they verify | when it is installed, or another begins |
+//!
+//! The images are beside their targets, see [`fleetcast_install::FileBackend`]. A restart hashes all of it anew;
+//! nothing on disk is believed.
+
+mod keeper;
+
+use fleetcast_core::fec::FecError;
+use fleetcast_core::session::{self, Counters, Policy, Receiver};
+use fleetcast_core::time::Instant;
+use fleetcast_core::wire::PageKind;
+use fleetcast_install::{Backend, Disk, Fault, Record, VerifyError};
+
+use crate::config::Config;
+use crate::events::{Chunks, Event};
+use crate::storage::Storage;
+use keeper::Keeper;
+pub(crate) use keeper::STATEMENT;
+
+/// Read-backs with another SHA-256 than the manifest's until the storage is given up.
+const MAX_MISMATCHES: u32 = 3;
+/// Cells before and behind the one whose chunks are checked whose pages are handed in first: its own page may follow from
+/// a chain of parity pages on either side. The receiver remembers the pages of more cells than both together.
+const CHAIN: u32 = 24;
+
+/// A device that receives and installs.
+pub struct Device<D: Disk, B: Backend<D>> {
+    receiver: Receiver,
+    keeper: Keeper<D, B>,
+    mismatches: u32,
+}
+
+/// What one input has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing that ends a run.
+    Going,
+    /// A release is installed now that was not before.
+    Installed,
+    /// The release on the air is the installed one, and no other is being received.
+    AlreadyInstalled,
+}
+
+/// Why a device cannot go on. What runs is untouched; the next start takes up what was received.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The storage failed, or is not as it must be.
+    #[error(transparent)]
+    Storage(#[from] Fault),
+    /// The storage gives back other bytes than were written.
+    #[error(
+        "{version} was received whole {times} times, and components {components:?} read back wrong each time: the \
+         storage changes data; check the device's health"
+    )]
+    Readback {
+        /// Version of the release.
+        version: String,
+        /// How often.
+        times: u32,
+        /// Components, from 0.
+        components: Vec<usize>,
+    },
+    /// A block could not be restored although enough of it was there.
+    #[error("a block could not be restored: {0}")]
+    Restore(FecError<Fault>),
+}
+
+impl DeviceError {
+    /// A stable word for the kind of error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Storage(fault) | Self::Restore(FecError::Io(fault)) => fault.code(),
+            Self::Readback { .. } => "readback-mismatch",
+            Self::Restore(FecError::NotEnough) => "restore",
+        }
+    }
+}
+
+impl From<FecError<Fault>> for DeviceError {
+    fn from(error: FecError<Fault>) -> Self {
+        match error {
+            FecError::Io(fault) => Self::Storage(fault),
+            FecError::NotEnough => Self::Restore(error),
+        }
+    }
+}
+
+/// Takes what a device tells.
+pub type Tell<'a> = &'a mut dyn FnMut(Event);
+
+impl<D: Disk, B: Backend<D>> Device<D, B> {
+    /// Opens the state folder, completes an interrupted install, and goes on with a release that was being received.
+    /// `seed` is anything senders cannot know.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`] if the storage fails or another receiver uses it.
+    pub fn open(
+        disk: &D,
+        backend: B,
+        config: &Config,
+        seed: u64,
+        tell: Tell<'_>,
+    ) -> Result<(Self, Outcome), DeviceError> {
+        let (keeper, recovered) = Keeper::open(disk, backend, config, tell)?;
+        let receiver = Receiver::new(session::Config {
+            trust: config.trust.clone(),
+            policy: policy(config, keeper.record()),
+            staging: config.staging,
+            seed,
+        });
+        let kept = keeper.kept_statement()?;
+        let mut device = Self { receiver, keeper, mismatches: 0 };
+        let resumed = match kept {
+            Some(statement) => device.resume(&statement, tell)?,
+            None => Outcome::Going,
+        };
+        if device.receiver.manifest().is_none() {
+            device.keeper.forget_statement()?;
+            device.keeper.remove_stale(None)?;
+        }
+        Ok((device, if resumed == Outcome::Going { recovered } else { resumed }))
+    }
+
+    /// Takes a datagram that came at `now` from the sender with this number, see [`Receiver::handle_datagram`].
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`]; the device is of no more use then.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        source: u64,
+        datagram: &[u8],
+        tell: Tell<'_>,
+    ) -> Result<Outcome, DeviceError> {
+        let Self { receiver, keeper, .. } = self;
+        receiver.handle_datagram(now, source, datagram).for_each(|action| keeper.act(&action, tell))?;
+        self.settle(tell)
+    }
+
+    /// Writes what waits for its neighbours; to be called about once a second.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`].
+    pub fn write_out(&mut self) -> Result<(), DeviceError> {
+        Ok(self.keeper.storage.as_mut().map_or(Ok(()), Storage::write_out)?)
+    }
+
+    /// Makes everything received so far survive a power cut; to be called before the end.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`].
+    pub fn flush(&mut self) -> Result<(), DeviceError> {
+        Ok(self.keeper.storage.as_mut().map_or(Ok(()), Storage::flush)?)
+    }
+
+    /// How far the release being received is; `None` if there is none.
+    #[must_use]
+    pub fn chunks(&self) -> Option<Chunks> {
+        self.receiver.progress().map(|progress| Chunks { have: progress.have, needed: progress.needed })
+    }
+
+    /// What came and what was dropped.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        self.receiver.counters()
+    }
+
+    /// Estimated share of lost packets, 0.0 to 1.0.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        self.receiver.loss()
+    }
+
+    /// What the device remembers of its releases.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        self.keeper.record()
+    }
+
+    /// Goes on with a statement kept from before.
+    fn resume(&mut self, statement: &[u8], tell: Tell<'_>) -> Result<Outcome, DeviceError> {
+        let Self { receiver, keeper, .. } = self;
+        match receiver.resume(statement) {
+            Err(error) => {
+                // Installed in the meantime, overtaken by a newer one, or a key is trusted no more.
+                let reason = format!("what was being received is not gone on with: {error}");
+                tell(Event::Warning { code: "not-resumed", reason });
+                return Ok(Outcome::Going);
+            }
+            Ok(actions) => actions.for_each(|action| keeper.act(&action, tell))?,
+        }
+        self.check_stored(tell)?;
+        if let Some(chunks) = self.chunks() {
+            tell(Event::Resumed(chunks));
+        }
+        self.keeper.is_complete |= self.receiver.is_complete();
+        self.settle(tell)
+    }
+
+    /// Does what carrying out actions has left to do.
+    fn settle(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
+        let Self { receiver, keeper, .. } = self;
+        while let Some((component, cell)) = keeper.wanted_pages.pop() {
+            let mut payload = Vec::new();
+            keeper.storage()?.read_page(PageKind::Page, component, cell, &mut payload)?;
+            let actions = receiver.handle_stored_page(PageKind::Page, component, cell, &payload);
+            actions.for_each(|action| keeper.act(&action, tell))?;
+        }
+        if std::mem::take(&mut keeper.has_begun) {
+            self.mismatches = 0;
+        }
+        if std::mem::take(&mut self.keeper.is_complete) {
+            return self.complete(tell);
+        }
+        let is_installed = std::mem::take(&mut self.keeper.heard_installed) && self.receiver.manifest().is_none();
+        Ok(if is_installed { Outcome::AlreadyInstalled } else { Outcome::Going })
+    }
+
+    /// Restores, reads back, installs. If the storage turns out wrong, finds out where, and goes on receiving.
+    fn complete(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
+        while self.receiver.is_complete() {
+            let Some(mut storage) = self.keeper.storage.take() else { break };
+            tell(Event::Complete(self.chunks().unwrap_or_default()));
+            let chunks = storage.restore(&self.receiver)?;
+            if chunks > 0 {
+                tell(Event::Restored { chunks });
+            }
+            match storage.verify() {
+                Ok(proven) => {
+                    self.keeper.install(proven, tell)?;
+                    self.receiver.finish();
+                    return Ok(Outcome::Installed);
+                }
+                Err((storage, reason)) => {
+                    self.keeper.storage = Some(*storage);
+                    self.note_mismatch(reason, tell)?;
+                    self.receiver.recheck();
+                    self.check_stored(tell)?;
+                }
+            }
+        }
+        Ok(Outcome::Going)
+    }
+
+    fn note_mismatch(&mut self, reason: VerifyError, tell: Tell<'_>) -> Result<(), DeviceError> {
+        let components = match reason {
+            VerifyError::Storage(fault) => return Err(fault.into()),
+            VerifyError::Mismatch { components } => components,
+            _ => Vec::new(),
+        };
+        self.mismatches += 1;
+        let times = self.mismatches;
+        tell(Event::ReadbackMismatch { components: components.clone(), times });
+        if times < MAX_MISMATCHES {
+            return Ok(());
+        }
+        let version = self.receiver.manifest().map(|manifest| manifest.version.to_string()).unwrap_or_default();
+        Err(DeviceError::Readback { version, times, components })
+    }
+
+    /// Hands the receiver all that is stored, to be hashed: each cell's chunks once the pages around it are known.
+    fn check_stored(&mut self, tell: Tell<'_>) -> Result<(), DeviceError> {
+        let Self { receiver, keeper, .. } = self;
+        let (mut payload, mut chunks) = (Vec::new(), Vec::new());
+        for component in 0.. {
+            let Some(&geometry) = receiver.geometry(component) else { break };
+            let cells = geometry.cells();
+            // From CHAIN cells before the first to CHAIN behind the last, round the end.
+            for step in 0..cells + 2 * CHAIN {
+                let ahead = (step + cells - CHAIN % cells) % cells;
+                for kind in [PageKind::Page, PageKind::Parity] {
+                    keeper.storage()?.read_page(kind, component, ahead, &mut payload)?;
+                    if !payload.is_empty() {
+                        let actions = receiver.handle_stored_page(kind, component, ahead, &payload);
+                        actions.for_each(|action| keeper.act(&action, tell))?;
+                    }
+                }
+                let Some(cell) = step.checked_sub(2 * CHAIN) else { continue };
+                let (true, Some(positions)) = (receiver.knows_page(component, cell), geometry.cell_at(cell)) else {
+                    continue;
+                };
+                keeper.storage()?.read_cell(component, cell, &mut chunks)?;
+                for (position, chunk) in (positions.start..).zip(chunks.chunks_exact(geometry.chunk_len())) {
+                    receiver.handle_stored_chunk(component, position, chunk);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn policy(config: &Config, record: &Record) -> Policy {
+    let mark = |sequence, digest| session::Mark { sequence, digest };
+    Policy {
+        vendor: config.vendor,
+        classes: config.classes.clone(),
+        targets: config
+            .targets
+            .iter()
+            .map(|target| session::Target { name: target.name.clone(), max_size: target.max_size })
+            .collect(),
+        installed: record.installed.as_ref().map(|r| (mark(r.sequence, r.manifest), r.security_version)),
+        seen: record.seen.map(|seen| mark(seen.sequence, seen.manifest)),
+        max_packet: config.max_packet,
+    }
+}

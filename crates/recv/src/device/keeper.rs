@@ -1,0 +1,219 @@
+//! What outlives a datagram: the record, the kept statement, and the storage of the release being received.
+
+use std::path::PathBuf;
+
+use fleetcast_core::manifest::Manifest;
+use fleetcast_core::session::{Action, RefuseReason};
+use fleetcast_core::trust::{MAX_STATEMENT, Verified};
+use fleetcast_install::record::Component;
+use fleetcast_install::{
+    Backend, Disk, Fault, Plan, Record, Recovery, ReleaseId, Scratch, Staging as _, State, durable,
+};
+
+use super::{DeviceError, Outcome, Tell};
+use crate::config::{Config, TargetPlace};
+use crate::events::{Event, Release};
+use crate::storage::{Proven, Storage};
+
+/// Name of the file with the statement of the release being received.
+pub(crate) const STATEMENT: &str = "statement";
+
+/// Carries out what the receive session asks for.
+pub(super) struct Keeper<D: Disk, B: Backend<D>> {
+    state: State<D>,
+    backend: B,
+    targets: Vec<TargetPlace>,
+    /// Where the statement of the release being received is kept.
+    statement: PathBuf,
+    /// `None` while no release is being received.
+    pub(super) storage: Option<Storage<D, B::Staging>>,
+    /// The release of that storage.
+    release: Option<ReleaseId>,
+    /// Pages that chunks wait for.
+    pub(super) wanted_pages: Vec<(u8, u32)>,
+    /// A release has begun.
+    pub(super) has_begun: bool,
+    /// All that is needed is there.
+    pub(super) is_complete: bool,
+    /// The manifest of the installed release has come.
+    pub(super) heard_installed: bool,
+}
+
+impl<D: Disk, B: Backend<D>> Keeper<D, B> {
+    /// Opens the state folder and completes or withdraws an interrupted install.
+    pub(super) fn open(disk: &D, backend: B, config: &Config, tell: Tell<'_>) -> Result<(Self, Outcome), DeviceError> {
+        let mut state = State::open(disk.clone(), &config.state)?;
+        let statement = config.state.join(STATEMENT);
+        durable::remove_leftovers(disk, &statement)?;
+        let outcome = recover(&mut state, &backend, tell)?;
+        let keeper = Self {
+            state,
+            backend,
+            targets: config.targets.clone(),
+            statement,
+            storage: None,
+            release: None,
+            wanted_pages: Vec::new(),
+            has_begun: false,
+            is_complete: false,
+            heard_installed: false,
+        };
+        Ok((keeper, outcome))
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        self.state.record()
+    }
+
+    /// The statement of the release that was being received. What cannot be one counts as none.
+    pub(super) fn kept_statement(&self) -> Result<Option<Vec<u8>>, Fault> {
+        let max = u32::try_from(MAX_STATEMENT).unwrap_or(u32::MAX);
+        match durable::read_bounded(self.state.disk(), &self.statement, max) {
+            Err(Fault::TooLarge { .. }) => Ok(None),
+            statement => statement,
+        }
+    }
+
+    /// Removes the kept statement, if there is one.
+    pub(super) fn forget_statement(&self) -> Result<(), Fault> {
+        match self.state.disk().remove(&self.statement) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(Fault::Io { operation: "remove", path: self.statement.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what other releases than `keep` left, but for an install that could not be completed.
+    pub(super) fn remove_stale(&self, keep: Option<&[u8; 32]>) -> Result<(), Fault> {
+        let pending = self.record().pending.as_ref().map(|plan| &plan.release.manifest);
+        let keep = keep.or(pending);
+        Scratch::remove_stale(self.state.disk(), self.state.folder(), keep)?;
+        self.targets.iter().try_for_each(|target| self.backend.remove_stale(&target.path, keep).map(drop))
+    }
+
+    /// Carries out one action.
+    pub(super) fn act(&mut self, action: &Action<'_>, tell: Tell<'_>) -> Result<(), Fault> {
+        match *action {
+            Action::Begin { manifest } => self.begin(manifest, tell)?,
+            Action::Follow { manifest } => self.follow(manifest)?,
+            Action::Write { component, offset, bytes } => self.storage()?.write(component, offset, bytes)?,
+            Action::StoreRepair { component, number, bytes } => {
+                self.storage()?.store_repair(component, number, bytes)?;
+            }
+            Action::StorePage { kind, component, cell, payload } => {
+                self.storage()?.store_page(kind, component, cell, payload)?;
+            }
+            Action::LoadPage { component, cell } => self.wanted_pages.push((component, cell)),
+            Action::Complete => self.is_complete = true,
+            Action::Refused { sequence, reason } => {
+                self.heard_installed |= matches!(reason, RefuseReason::Installed { .. });
+                let (code, text) = (reason.code(), reason.to_string());
+                tell(match reason {
+                    RefuseReason::Equivocation { .. } => Event::Alarm { sequence, code, reason: text },
+                    _ => Event::Refused { sequence, code, reason: text },
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The storage of the release being received; the session asks for it only while there is one.
+    pub(super) fn storage(&mut self) -> Result<&mut Storage<D, B::Staging>, Fault> {
+        self.storage.as_mut().ok_or(Fault::NoComponent { component: 0, count: 0 })
+    }
+
+    /// Prepares storage for a release.
+    ///
+    /// The statement comes last: with it the files it speaks of survive a power cut. Files without it are removed at the
+    /// next start; a statement whose files are gone costs nothing.
+    fn begin(&mut self, manifest: &Verified<Manifest>, tell: Tell<'_>) -> Result<(), Fault> {
+        self.storage = None;
+        self.wanted_pages.clear();
+        self.is_complete = false;
+        self.has_begun = true;
+        let digest = manifest.payload_digest();
+        let plan = self.plan(manifest)?;
+        self.remove_stale(Some(digest))?;
+        let mut staging = self.backend.stage(&plan)?;
+        staging.flush()?;
+        let (disk, folder) = (self.state.disk(), self.state.folder());
+        self.storage = Some(Storage::open(disk, folder, digest, manifest, staging)?);
+        if self.kept_statement()?.is_none_or(|kept| kept != manifest.statement()) {
+            durable::replace(disk, &self.statement, manifest.statement())?;
+        }
+        self.release = Some(plan.release);
+        let geometries = || manifest.components.iter().map(|component| &component.geometry);
+        tell(Event::Begin {
+            release: manifest.into(),
+            tsi: manifest.tsi().to_string(),
+            needed: geometries().map(|g| u64::from(g.source_chunks())).sum(),
+            octets: geometries().map(fleetcast_core::tree::Geometry::size).sum(),
+        });
+        Ok(())
+    }
+
+    /// Remembers a release as the highest seen, so that no restart falls for an older one.
+    fn follow(&mut self, manifest: &Verified<Manifest>) -> Result<(), Fault> {
+        let mut record = self.record().clone();
+        if record.see(manifest.sequence, *manifest.payload_digest()) {
+            self.state.store(record)?;
+        }
+        Ok(())
+    }
+
+    /// Makes proven images the ones that run, and clears away what was needed for it.
+    pub(super) fn install(&mut self, proven: Proven<D, B::Staging>, tell: Tell<'_>) -> Result<(), Fault> {
+        self.backend.install(&mut self.state, proven.images)?;
+        if let Some(release) = self.release.take() {
+            tell(Event::Installed { release: Release::from(&release), recovered: false });
+        }
+        let cleared = proven.scratch.into_iter().try_for_each(Scratch::remove).and_then(|()| self.forget_statement());
+        if let Err(fault) = cleared {
+            // The release runs. The next start removes what is left.
+            tell(Event::Warning { code: fault.code(), reason: fault.to_string() });
+        }
+        Ok(())
+    }
+
+    fn plan(&self, manifest: &Verified<Manifest>) -> Result<Plan, Fault> {
+        let count = manifest.components.len();
+        let component = |(number, c): (usize, &fleetcast_core::manifest::Component)| {
+            let place = self.targets.iter().find(|place| place.name == c.target);
+            // The policy has refused releases with other targets.
+            let place = place.ok_or(Fault::NoComponent { component: number, count })?;
+            Ok(Component { target: place.path.clone(), size: c.geometry.size(), sha256: c.sha256 })
+        };
+        Ok(Plan {
+            release: ReleaseId {
+                sequence: manifest.sequence,
+                security_version: manifest.security_version,
+                manifest: *manifest.payload_digest(),
+                version: manifest.version.to_string(),
+            },
+            components: manifest.components.iter().enumerate().map(component).collect::<Result<_, Fault>>()?,
+        })
+    }
+}
+
+fn recover<D: Disk, B: Backend<D>>(state: &mut State<D>, backend: &B, tell: Tell<'_>) -> Result<Outcome, Fault> {
+    match backend.recover(state) {
+        Ok(Recovery::Completed { release, .. }) => {
+            tell(Event::Installed { release: Release::from(&release), recovered: true });
+            Ok(Outcome::Installed)
+        }
+        Ok(Recovery::Withdrawn { release, .. }) => {
+            let reason = format!("the interrupted install of {} is withdrawn: its images are damaged", release.version);
+            tell(Event::Warning { code: "install-withdrawn", reason });
+            Ok(Outcome::Going)
+        }
+        Ok(_) => Ok(Outcome::Going),
+        // Only receiving the same release again, or one that covers it, mends this.
+        Err(fault @ Fault::Torn { .. }) => {
+            let sequence = state.record().pending.as_ref().map_or(0, |plan| plan.release.sequence);
+            tell(Event::Alarm { sequence, code: fault.code(), reason: fault.to_string() });
+            Ok(Outcome::Going)
+        }
+        Err(fault) => Err(fault),
+    }
+}

@@ -1,0 +1,225 @@
+//! What the daemon tells: one enum for people and for programs.
+//!
+//! As JSON each is one line with `"v": 1` and `"event"` first; fields are only ever added within a version.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use fleetcast_core::manifest::Manifest;
+use fleetcast_core::trust::Verified;
+use serde::Serialize;
+
+/// Version of the JSON form.
+const VERSION: u8 = 1;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The groups are joined.
+    Ready {
+        /// Groups and ports.
+        groups: Vec<String>,
+        /// Name of the interface.
+        interface: String,
+        /// Octets of receive buffer that the kernel granted to each socket.
+        receive_buffer: usize,
+        /// The installed release, if any.
+        installed: Option<Release>,
+    },
+    /// A release is being received from now on.
+    Begin {
+        /// Which.
+        release: Release,
+        /// Its TSI, by which packet tools know the session.
+        tsi: String,
+        /// Chunks needed: the source chunks of all components.
+        needed: u64,
+        /// Octets of all images.
+        octets: u64,
+    },
+    /// What an earlier run stored was checked.
+    Resumed(Chunks),
+    /// How far it is; each interval while a release is received.
+    Progress(Progress),
+    /// Nothing that verifies has come for a while.
+    Stalled {
+        /// Seconds without a verified packet.
+        seconds: u64,
+        /// What is known about why, and what to do.
+        reason: String,
+    },
+    /// Enough chunks are there; what is missing is restored and everything read back.
+    Complete(Chunks),
+    /// Missing chunks were computed from others.
+    Restored {
+        /// How many.
+        chunks: u64,
+    },
+    /// The images read back from the storage were not those of the manifest; what differs is received again.
+    ReadbackMismatch {
+        /// Components, from 0.
+        components: Vec<usize>,
+        /// How often that has happened to this release.
+        times: u32,
+    },
+    /// A release is installed.
+    Installed {
+        /// Which.
+        release: Release,
+        /// It was complete before, and only an interrupted install was finished.
+        recovered: bool,
+    },
+    /// A genuine release is not for this device, or not now.
+    Refused {
+        /// Its sequence number.
+        sequence: u64,
+        /// The word for the cause (spec §12).
+        code: &'static str,
+        /// The cause.
+        reason: String,
+    },
+    /// Someone may misuse a signing key.
+    Alarm {
+        /// Sequence number it is about.
+        sequence: u64,
+        /// The word for the cause.
+        code: &'static str,
+        /// What was seen.
+        reason: String,
+    },
+    /// Something is wrong that does not keep the daemon from going on.
+    Warning {
+        /// The word for it.
+        code: &'static str,
+        /// What, and what to do.
+        reason: String,
+    },
+    /// The daemon ends.
+    Stopped {
+        /// Why.
+        reason: String,
+        /// How far the release being received was, if any.
+        chunks: Option<Chunks>,
+    },
+}
+
+/// A release, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Release {
+    /// Sequence number.
+    pub sequence: u64,
+    /// Its version.
+    pub version: String,
+}
+
+/// How much of a release is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Chunks {
+    /// Chunks verified, of those needed.
+    pub have: u64,
+    /// Chunks needed.
+    pub needed: u64,
+}
+
+/// Progress and all counters; units are packets unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Progress {
+    /// How far it is.
+    #[serde(flatten)]
+    pub chunks: Chunks,
+    /// Share of the packets sent that did not come, 0.0 to 1.0: an estimate.
+    pub loss: f64,
+    /// All that came.
+    pub datagrams: u64,
+    /// Chunks that verified and were new.
+    pub verified_chunks: u64,
+    /// Pages that verified and were new.
+    pub verified_pages: u64,
+    /// Repeats.
+    pub duplicates: u64,
+    /// Packets that waited for a manifest or page.
+    pub staged: u64,
+    /// Packets dropped, by cause (spec §12).
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Arrivals that the kernel dropped, mostly for full buffers.
+    pub kernel_drops: u64,
+    /// Datagrams longer than `max-packet`.
+    pub overlong: u64,
+}
+
+/// An event as a line of JSON.
+#[derive(Serialize)]
+pub(crate) struct Line<'a> {
+    v: u8,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl<'a> From<&'a Event> for Line<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self { v: VERSION, event }
+    }
+}
+
+impl From<&Verified<Manifest>> for Release {
+    fn from(manifest: &Verified<Manifest>) -> Self {
+        Self { sequence: manifest.sequence, version: manifest.version.to_string() }
+    }
+}
+
+impl From<&fleetcast_install::ReleaseId> for Release {
+    fn from(release: &fleetcast_install::ReleaseId) -> Self {
+        Self { sequence: release.sequence, version: release.version.clone() }
+    }
+}
+
+/// Writes `1.4.0 (sequence 7)`.
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (sequence {})", self.version, self.sequence)
+    }
+}
+
+/// Writes `812 of 1024 chunks`.
+impl fmt::Display for Chunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} chunks", self.have, self.needed)
+    }
+}
+
+/// One line for people, without the line's end.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready { groups, interface, installed, .. } => {
+                write!(f, "listening to {} on {interface}, ", groups.join(", "))?;
+                match installed {
+                    Some(release) => write!(f, "installed is {release}"),
+                    None => f.write_str("nothing is installed yet"),
+                }
+            }
+            Self::Begin { release, octets, needed, .. } => {
+                write!(f, "receiving {release}: {octets} octets in {needed} chunks")
+            }
+            Self::Resumed(chunks) => write!(f, "resumed: {chunks} are there and verified"),
+            Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.loss * 100.0),
+            Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
+            Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
+            Self::Restored { chunks } => write!(f, "restored {chunks} lost chunks"),
+            Self::ReadbackMismatch { components, times } => {
+                write!(f, "components {components:?} read back wrong (time {times}): receiving again what differs")
+            }
+            Self::Installed { release, recovered: false } => write!(f, "installed {release}"),
+            Self::Installed { release, recovered: true } => {
+                write!(f, "installed {release}, finishing an interrupted install")
+            }
+            Self::Refused { sequence, reason, .. } => write!(f, "refused release with sequence {sequence}: {reason}"),
+            Self::Alarm { reason, .. } | Self::Warning { reason, .. } | Self::Stopped { reason, chunks: None } => {
+                f.write_str(reason)
+            }
+            Self::Stopped { reason, chunks: Some(chunks) } => write!(f, "{reason}, with {chunks}"),
+        }
+    }
+}

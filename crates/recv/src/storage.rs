@@ -1,0 +1,224 @@
+//! What is kept of one release while it is received: partial images, and in scratch files the repair chunks and pages.
+//!
+//! Writes wait up to a second for their neighbours; every read flushes them first.
+
+mod layout;
+mod runs;
+
+use std::path::Path;
+
+use fleetcast_core::fec::{ChunkIo, Decoder, FecError};
+use fleetcast_core::manifest::Manifest;
+use fleetcast_core::session::Receiver;
+use fleetcast_core::tree::Geometry;
+use fleetcast_core::wire::PageKind;
+use fleetcast_install::{Disk, Fault, Scratch, Staging, VerifyError};
+
+use layout::{LENGTH, Layout};
+use runs::{Area, Place, Runs};
+
+/// Octets of the column slices in which blocks are restored: 4 MiB of memory for the largest block.
+const SLICE: usize = 512;
+
+/// Storage of one release on its way in.
+#[derive(Debug)]
+pub(crate) struct Storage<D: Disk, S: Staging> {
+    staging: S,
+    parts: Vec<Part<D>>,
+    runs: Runs,
+    /// One page slot.
+    slot: Vec<u8>,
+}
+
+/// What a component has beside its image.
+#[derive(Debug)]
+struct Part<D: Disk> {
+    geometry: Geometry,
+    layout: Layout,
+    scratch: Scratch<D>,
+}
+
+/// Images that are proven, and the scratch files that are of no more use.
+pub(crate) struct Proven<D: Disk, S: Staging> {
+    pub(crate) images: S::Verified,
+    pub(crate) scratch: Vec<Scratch<D>>,
+}
+
+impl<D: Disk, S: Staging> Storage<D, S> {
+    /// Opens the scratch files beside `staging`, with whatever an earlier run wrote there.
+    pub(crate) fn open(
+        disk: &D,
+        folder: &Path,
+        digest: &[u8; 32],
+        manifest: &Manifest,
+        staging: S,
+    ) -> Result<Self, Fault> {
+        let open = |(number, component): (usize, &fleetcast_core::manifest::Component)| {
+            let geometry = component.geometry;
+            let layout = Layout::new(&geometry);
+            Ok(Part { geometry, layout, scratch: Scratch::open(disk, folder, digest, number, layout.size())? })
+        };
+        let parts = manifest.components.iter().enumerate().map(open).collect::<Result<_, Fault>>()?;
+        Ok(Self { staging, parts, runs: Runs::default(), slot: Vec::new() })
+    }
+
+    /// Writes into an image.
+    pub(crate) fn write(&mut self, component: u8, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
+        self.push(Place { area: Area::Image, component, offset }, bytes)
+    }
+
+    /// Keeps a repair chunk.
+    pub(crate) fn store_repair(&mut self, component: u8, number: u32, bytes: &[u8]) -> Result<(), Fault> {
+        let offset = self.part(component)?.layout.repair(number.into());
+        self.push(Place { area: Area::Scratch, component, offset }, bytes)
+    }
+
+    /// Keeps a page or parity page.
+    pub(crate) fn store_page(&mut self, kind: PageKind, component: u8, cell: u32, payload: &[u8]) -> Result<(), Fault> {
+        // Longer ones do not verify and never come here; cut short they would not either.
+        let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
+        self.slot.clear();
+        self.slot.extend_from_slice(&length.to_be_bytes());
+        self.slot.extend_from_slice(payload);
+        let part = part_of(&mut self.parts, component)?;
+        part.scratch.write_at(part.layout.page(kind, cell), &self.slot)
+    }
+
+    /// Reads a page or parity page into `payload`, empty if there is none.
+    pub(crate) fn read_page(
+        &mut self,
+        kind: PageKind,
+        component: u8,
+        cell: u32,
+        payload: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let part = self.part(component)?;
+        payload.resize(part.layout.slot(), 0);
+        part.scratch.read_at(part.layout.page(kind, cell), payload)?;
+        let length = payload.first_chunk().map_or(0, |&length: &[u8; LENGTH]| u16::from_be_bytes(length));
+        payload.drain(..LENGTH);
+        // A length that cannot be is damage: no page.
+        payload.truncate(if usize::from(length) <= payload.len() { length.into() } else { 0 });
+        Ok(())
+    }
+
+    /// Reads all chunks of a cell into `chunks`, one behind the other, each of full length.
+    pub(crate) fn read_cell(&mut self, component: u8, cell: u32, chunks: &mut Vec<u8>) -> Result<(), Fault> {
+        self.write_out()?;
+        let part = self.part(component)?;
+        let Some(positions) = part.geometry.cell_at(cell) else {
+            chunks.clear();
+            return Ok(());
+        };
+        // Chunks of a cell lie side by side, in the image as in the scratch file.
+        chunks.resize(positions.len as usize * part.geometry.chunk_len(), 0);
+        self.read(component, positions.start, 0, chunks)
+    }
+
+    /// Writes what waits for neighbours.
+    pub(crate) fn write_out(&mut self) -> Result<(), Fault> {
+        let Self { staging, parts, runs, .. } = self;
+        runs.flush(|place, bytes| put(staging, parts, place, bytes))
+    }
+
+    /// Makes everything survive a power cut.
+    pub(crate) fn flush(&mut self) -> Result<(), Fault> {
+        self.write_out()?;
+        self.parts.iter_mut().try_for_each(|part| part.scratch.flush())?;
+        self.staging.flush()
+    }
+
+    /// Restores all missing source chunks from those that `receiver` has. Returns how many.
+    pub(crate) fn restore(&mut self, receiver: &Receiver) -> Result<u64, FecError<Fault>> {
+        self.write_out().map_err(FecError::Io)?;
+        let mut decoder = Decoder::new(SLICE);
+        let mut restored = 0;
+        for (component, geometry) in (0..).zip(self.parts.iter().map(|part| part.geometry).collect::<Vec<_>>()) {
+            let mut io = ComponentIo { storage: self, component };
+            for block in 0..geometry.blocks() {
+                let have = |position| receiver.has(component, position);
+                restored += u64::from(decoder.restore(&geometry, block, have, &mut io)?);
+            }
+        }
+        Ok(restored)
+    }
+
+    /// Reads all images back from the storage and compares their SHA-256.
+    pub(crate) fn verify(mut self) -> Result<Proven<D, S>, (Box<Self>, VerifyError)> {
+        if let Err(fault) = self.write_out() {
+            return Err((Box::new(self), fault.into()));
+        }
+        match self.staging.verify() {
+            Ok(images) => Ok(Proven { images, scratch: self.parts.into_iter().map(|part| part.scratch).collect() }),
+            Err(unverified) => Err((Box::new(Self { staging: *unverified.staging, ..self }), unverified.reason)),
+        }
+    }
+
+    fn push(&mut self, place: Place, bytes: &[u8]) -> Result<(), Fault> {
+        let Self { staging, parts, runs, .. } = self;
+        runs.push(place, bytes, |place, bytes| put(staging, parts, place, bytes))
+    }
+
+    /// Reads from octet `column` of the chunk at `position` on; behind the end of the image there are zeros.
+    fn read(&mut self, component: u8, position: u32, column: usize, buf: &mut [u8]) -> Result<(), Fault> {
+        let Part { geometry, layout, scratch } = self.part(component)?;
+        if let Some(number) = position.checked_sub(geometry.source_chunks()) {
+            return scratch.read_at(layout.repair(number.into()) + column as u64, buf);
+        }
+        let offset = offset_of(geometry, position, column);
+        let (image, padding) = buf.split_at_mut(left_of(geometry, offset, buf.len()));
+        padding.fill(0);
+        if image.is_empty() { Ok(()) } else { self.staging.read_at(component.into(), offset, image) }
+    }
+
+    fn part(&self, component: u8) -> Result<&Part<D>, Fault> {
+        let none = || Fault::NoComponent { component: component.into(), count: self.parts.len() };
+        self.parts.get(usize::from(component)).ok_or_else(none)
+    }
+}
+
+fn part_of<D: Disk>(parts: &mut [Part<D>], component: u8) -> Result<&mut Part<D>, Fault> {
+    let none = Fault::NoComponent { component: component.into(), count: parts.len() };
+    parts.get_mut(usize::from(component)).ok_or(none)
+}
+
+fn put<D: Disk, S: Staging>(staging: &mut S, parts: &mut [Part<D>], place: Place, bytes: &[u8]) -> Result<(), Fault> {
+    match place.area {
+        Area::Image => staging.write_at(place.component.into(), place.offset, bytes),
+        Area::Scratch => part_of(parts, place.component)?.scratch.write_at(place.offset, bytes),
+    }
+}
+
+/// Offset in the image of octet `column` of the source chunk at `position`.
+fn offset_of(geometry: &Geometry, position: u32, column: usize) -> u64 {
+    u64::from(position) * geometry.chunk_len() as u64 + column as u64
+}
+
+/// How many of `len` octets from `offset` on are image and not padding.
+fn left_of(geometry: &Geometry, offset: u64, len: usize) -> usize {
+    usize::try_from(geometry.size().saturating_sub(offset)).map_or(len, |left| left.min(len))
+}
+
+/// The chunks of one component, for the decoder.
+struct ComponentIo<'a, D: Disk, S: Staging> {
+    storage: &'a mut Storage<D, S>,
+    component: u8,
+}
+
+impl<D: Disk, S: Staging> ChunkIo for ComponentIo<'_, D, S> {
+    type Error = Fault;
+
+    fn read(&mut self, position: u32, column: usize, buf: &mut [u8]) -> Result<(), Fault> {
+        self.storage.read(self.component, position, column, buf)
+    }
+
+    fn write(&mut self, position: u32, column: usize, bytes: &[u8]) -> Result<(), Fault> {
+        let geometry = &self.storage.part(self.component)?.geometry;
+        let offset = offset_of(geometry, position, column);
+        let image = &bytes[..left_of(geometry, offset, bytes.len())];
+        if image.is_empty() {
+            return Ok(());
+        }
+        self.storage.staging.write_at(self.component.into(), offset, image)
+    }
+}

@@ -1,0 +1,51 @@
+//! Where things lie in the scratch file of a component.
+
+use fleetcast_core::tree::Geometry;
+use fleetcast_core::wire::PageKind;
+
+/// Octets in front of a page: the length of its payload, big-endian, 0 if there is none.
+pub(super) const LENGTH: usize = 2;
+/// Repair chunks start at a multiple of this, so that a chunk does not straddle one disk block more than it must.
+const ALIGN: u64 = 4096;
+
+/// Slots of all pages, slots of all parity pages, then the repair chunks by number. Slots have one size, so the place of
+/// everything follows from the geometry; what was never written is a hole and reads as zeros: no page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    cells: u64,
+    slot: usize,
+    chunk: u64,
+    repair_chunks: u64,
+}
+
+impl Layout {
+    pub(super) fn new(g: &Geometry) -> Self {
+        Self {
+            cells: g.cells().into(),
+            slot: LENGTH + g.max_page_payload_len(),
+            chunk: g.chunk_len() as u64,
+            repair_chunks: g.repair_chunks().into(),
+        }
+    }
+
+    /// Octets of the file.
+    pub(super) const fn size(&self) -> u64 {
+        self.repair(0) + self.repair_chunks * self.chunk
+    }
+
+    /// Octets of a page's slot.
+    pub(super) const fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// Offset of the slot of a page or parity page.
+    pub(super) fn page(&self, kind: PageKind, cell: u32) -> u64 {
+        let before = if kind == PageKind::Page { 0 } else { self.cells };
+        (before + u64::from(cell)) * self.slot as u64
+    }
+
+    /// Offset of the repair chunk with this number.
+    pub(super) const fn repair(&self, number: u64) -> u64 {
+        (2 * self.cells * self.slot as u64).next_multiple_of(ALIGN) + number * self.chunk
+    }
+}

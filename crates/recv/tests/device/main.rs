@@ -1,0 +1,13 @@
+//! Devices on a simulated disk, fed with packets: no sockets, no clock.
+//!
+//! What is random prints its seed; `FLEETCAST_SEED=n` replays it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+mod bench;
+mod damage;
+mod faults;
+mod power_cut;
+mod receive;
+mod release;
+mod restart;

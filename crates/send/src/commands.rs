@@ -1,0 +1,52 @@
+//! The command line of `fleetcast-send`: one module per command, each `Args` and `run`.
+
+mod check;
+mod release;
+mod run;
+
+use clap::{Parser, Subcommand};
+use fleetcast_cli::CommandError;
+
+/// Multicasts a signed release to any number of devices: only ever sends, hears nothing, holds no key.
+#[derive(Parser, Debug)]
+#[command(
+    name = "fleetcast-send",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  Is this release what its maker signed, and are these its images?
+    fleetcast-send check app-1.2.3.release --image app.img --trust release-key.pub.pem
+
+  Send it through eth1 at 20 Mbit/s until told to stop:
+    fleetcast-send run app-1.2.3.release --image app.img \\
+        --group 239.255.80.1:5000 --interface eth1 --rate 20M
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
+Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] of the command.
+    pub fn run(self) -> Result<(), CommandError> {
+        match self.command {
+            Command::Run(args) => args.run(),
+            Command::Check(args) => args.run(),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! `run`: the carousel.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use fleetcast_cli::{CommandError, ErrorKind, quantity};
+use fleetcast_net::{Interface, OpenError, SendError, SendOptions, Sender};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::release::ReleaseArgs;
+use crate::carousel::{Carousel, Phase};
+use crate::driver::{self, End, RunError};
+use crate::pacing::Pace;
+use crate::report::{Rate, Ready, Reporter};
+use crate::source::{CellError, Source};
+
+/// Send a release, for ever or for some cycles
+///
+/// First checks all of the release and its images, as `check` does, and sends nothing if anything is wrong. Then sends
+/// manifest, pages, chunks and repair chunks in an endless loop. Devices may join at any moment. All files stay open:
+/// replacing one changes nothing until the program is started again, and one that is written to stops the carousel before
+/// anything wrong is sent.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  At 20 Mbit/s of UDP payload, until SIGINT or SIGTERM:
+    fleetcast-send run app.release --image app.img --group 239.255.80.1:5000 \\
+        --interface eth1 --rate 20M
+
+  Two images over IPv6, ten times, beyond the first router:
+    fleetcast-send run box.release --image boot=boot.img --image rootfs=rootfs.img \\
+        --group '[ff15::80]:5000' --interface eth1 --hops 8 --cycles 10
+
+  A second sender of the same release at another place of the loop halves the time devices need:
+    fleetcast-send run app.release --image app.img --group 239.255.80.1:5000 \\
+        --interface eth2 --start 0.5
+
+Exit codes: 0 stopped or all cycles sent, 1 failed, or stopped before all --cycles were sent,
+2 wrong usage, 3 release or images refused.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    release: ReleaseArgs,
+
+    /// Multicast group and UDP port to send to
+    #[arg(long, value_name = "ADDR:PORT")]
+    group: SocketAddr,
+
+    /// Interface to send through, by its name or one of its addresses
+    #[arg(long, value_name = "NAME")]
+    interface: String,
+
+    /// Bits of UDP payload per second, such as 10M, or `unlimited` for benchmarks
+    #[arg(long, value_name = "RATE", default_value = "10M", value_parser = rate)]
+    rate: Pace,
+
+    /// Time from one packet to the next, such as 800us, instead of a rate
+    #[arg(long, value_name = "TIME", value_parser = delay, conflicts_with = "rate")]
+    packet_delay: Option<Pace>,
+
+    /// Where in the cycle to start: from 0 up to 1, or `random`
+    #[arg(long, value_name = "FRACTION", default_value = "random", value_parser = start)]
+    start: Start,
+
+    /// Send the whole release this often, then end; without it, for ever
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    cycles: Option<u64>,
+
+    /// TTL or hop limit: 1 reaches devices on the same link, more goes beyond routers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    hops: u8,
+
+    /// Differentiated services code point, 0 to 63
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..64))]
+    dscp: u8,
+
+    /// UDP source port; 0 lets the system choose
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    source_port: u16,
+
+    /// Keep the packets from receivers on this host
+    #[arg(long)]
+    no_loopback: bool,
+
+    /// Hand packets to the system one by one, without segmentation offload
+    #[arg(long)]
+    no_gso: bool,
+
+    /// Print events as JSON lines on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where in the cycle to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Random,
+    At(Phase),
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<(), CommandError> {
+        let interface = Interface::find(&self.interface)
+            .map_err(|e| CommandError::failed(e).hint("name one of them: --interface NAME"))?;
+        let source = self.release.open(self.json)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))?.block_on(self.send(interface, source))
+    }
+
+    async fn send(&self, interface: Interface, source: Source) -> Result<(), CommandError> {
+        let pace = self.packet_delay.unwrap_or(self.rate);
+        let options = SendOptions {
+            hops: self.hops,
+            dscp: self.dscp,
+            loopback: !self.no_loopback,
+            source_port: self.source_port,
+            gso: !self.no_gso,
+            ..SendOptions::new(self.group, interface)
+        };
+        let mut sender = Sender::open(&options).map_err(not_opened)?;
+        let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
+        let reporter = Reporter::new(self.json);
+        reporter.tell(&crate::report::Event::Ready(self.ready(&source, &sender, pace)));
+
+        let every = pace.statement_every(source.max_packet());
+        let mut carousel = Carousel::new(source, self.start.phase()?, every);
+        let mut tell = |event: &_| reporter.tell(event);
+        let end = driver::run(&mut carousel, &mut sender, pace, self.cycles, stop, &mut tell).await;
+        match (end, self.cycles) {
+            (Ok(End::Stopped), Some(cycles)) => Err(CommandError::failed(format!(
+                "stopped after {} complete cycles of the {cycles} asked for",
+                carousel.progress().0
+            ))),
+            (Ok(_), _) => Ok(()),
+            (Err(error), _) => Err(broken_off(error)),
+        }
+    }
+
+    fn ready(&self, source: &Source, sender: &Sender, pace: Pace) -> Ready {
+        let manifest = source.release().manifest();
+        Ready {
+            version: manifest.version.to_string(),
+            sequence: manifest.sequence,
+            tsi: manifest.tsi().to_string(),
+            verified: self.release.verifies(),
+            group: self.group.to_string(),
+            interface: self.interface.clone(),
+            source: sender.local_addr().map(|address| address.to_string()).unwrap_or_default(),
+            pace: match pace {
+                Pace::Rate(rate) => Rate(rate.get()).to_string(),
+                Pace::Delay(delay) => format!("one packet per {delay:?}"),
+                Pace::Unlimited => "unlimited rate".into(),
+            },
+            cycle_packets: source.volume().packets,
+            cycle_octets: source.volume().octets,
+            max_packet: source.max_packet(),
+        }
+    }
+}
+
+impl Start {
+    fn phase(self) -> Result<Phase, CommandError> {
+        match self {
+            Self::At(phase) => Ok(phase),
+            Self::Random => match getrandom::u32() {
+                Ok(phase) => Ok(Phase(phase)),
+                Err(e) => Err(CommandError::failed(format!("no random numbers from the system: {e}"))
+                    .hint("name a place in the cycle: --start 0.5")),
+            },
+        }
+    }
+}
+
+/// Ready when SIGINT or SIGTERM has come.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn not_opened(error: OpenError) -> CommandError {
+    let kind = if matches!(error, OpenError::Group(_)) { ErrorKind::Usage } else { ErrorKind::Failed };
+    CommandError::new(kind, error)
+}
+
+fn broken_off(error: RunError) -> CommandError {
+    let hint = match &error {
+        RunError::Source(CellError::Image { .. } | CellError::Page { .. } | CellError::Repair { .. }) => {
+            Some("a file was written to while it was being sent; put new images in new files and start again")
+        }
+        RunError::Send(SendError::TooLong { .. }) => {
+            Some("raise the interface's MTU, or make the release for it: fleetcast-sign create --packet, --chunk")
+        }
+        _ => None,
+    };
+    let told = CommandError::failed(error);
+    match hint {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
+}
+
+fn rate(text: &str) -> Result<Pace, String> {
+    if text == "unlimited" {
+        return Ok(Pace::Unlimited);
+    }
+    let rate = quantity::rate(text)?;
+    NonZeroU64::new(rate).map(Pace::Rate).ok_or_else(|| "a rate of 0 sends nothing".into())
+}
+
+fn delay(text: &str) -> Result<Pace, String> {
+    match quantity::duration(text)? {
+        Duration::ZERO => Err("without a delay there is no pace; for benchmarks use --rate unlimited".into()),
+        delay => Ok(Pace::Delay(delay)),
+    }
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    if text == "random" {
+        return Ok(Start::Random);
+    }
+    let form = || format!("{text:?} is no place in a cycle: write a number from 0 up to 1, such as 0.25, or `random`");
+    let part: f64 = text.parse().map_err(|_| form())?;
+    if !(0.0..1.0).contains(&part) {
+        return Err(form());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^32 since `part` is below 1")]
+    let phase = (part * 2_f64.powi(32)) as u32;
+    Ok(Start::At(Phase(phase)))
+}

@@ -1,0 +1,228 @@
+//! What the operator is told: lines and a progress bar for people, JSON lines for programs.
+//!
+//! As JSON each event is one line on stdout with `"v": 1` and `"event"`; fields are only ever added within a version.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// Version of the JSON form.
+const VERSION: u8 = 1;
+
+/// Steps of the progress bar.
+const STEPS: u64 = 1000;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// All is checked and the socket is open; the first packet is next.
+    Ready(Ready),
+    /// How far it is; every second.
+    Progress(Progress),
+    /// A cycle is complete.
+    Cycle {
+        /// Cycles completed.
+        cycles: u64,
+        /// What was sent until then.
+        #[serde(flatten)]
+        sent: Sent,
+    },
+    /// The system cannot send for now; the carousel waits where it is and tries again.
+    Warning {
+        /// The word for it.
+        code: &'static str,
+        /// What, and how often so far.
+        reason: String,
+    },
+    /// The end.
+    Stopped {
+        /// `cycles`, `signal`, or the word for an error.
+        reason: &'static str,
+        /// Cycles completed.
+        cycles: u64,
+        /// What was sent in all.
+        #[serde(flatten)]
+        sent: Sent,
+    },
+}
+
+/// What is going to be sent, and how.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ready {
+    /// Version of the release.
+    pub version: String,
+    /// Sequence number of the release.
+    pub sequence: u64,
+    /// Its TSI, by which packet tools know the session.
+    pub tsi: String,
+    /// Whether signatures were verified here.
+    pub verified: bool,
+    /// Group and port.
+    pub group: String,
+    /// Name of the interface.
+    pub interface: String,
+    /// Source address and port.
+    pub source: String,
+    /// The pace, as it was asked for.
+    pub pace: String,
+    /// Packets of a cycle, manifests left out.
+    pub cycle_packets: u64,
+    /// Octets of UDP payload of a cycle, manifests left out.
+    pub cycle_octets: u64,
+    /// Octets of UDP payload of the longest packet.
+    pub max_packet: usize,
+}
+
+/// What was handed to the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Sent {
+    /// Packets.
+    pub packets: u64,
+    /// Octets of UDP payload.
+    pub octets: u64,
+    /// Attempts that failed and were repeated.
+    pub failed: u64,
+    /// Seconds since the start.
+    pub seconds: f64,
+}
+
+/// How far the carousel is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Progress {
+    /// Cycles completed.
+    pub cycles: u64,
+    /// Part of the current cycle that is sent, 0.0 to 1.0.
+    pub part: f64,
+    /// Bits of UDP payload per second, since the last event.
+    pub rate: u64,
+    /// What was sent so far.
+    #[serde(flatten)]
+    pub sent: Sent,
+}
+
+/// An event as a line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u8,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// Where events go.
+#[derive(Debug)]
+pub enum Reporter {
+    /// JSON lines on stdout.
+    Json,
+    /// A bar on the terminal, lines around it.
+    Terminal(ProgressBar),
+    /// Lines on stderr, none for mere progress.
+    Lines,
+}
+
+impl Reporter {
+    /// JSON if asked for, a bar if stderr is a terminal, else lines.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        if json {
+            Self::Json
+        } else if std::io::stderr().is_terminal() {
+            Self::Terminal(bar(STEPS, "{msg:>12} [{bar:30}] {percent:>3} %  {prefix}"))
+        } else {
+            Self::Lines
+        }
+    }
+
+    /// Tells an event. A reader that does not listen does not stop the carousel.
+    pub fn tell(&self, event: &Event) {
+        match self {
+            Self::Json => drop(fleetcast_cli::out_json(&Line { v: VERSION, event })),
+            Self::Terminal(bar) => tell_beside(bar, event),
+            Self::Lines => tell_line(event),
+        }
+    }
+}
+
+/// A progress bar for octets checked, on the terminal if there is one.
+#[must_use]
+pub fn check_bar(json: bool) -> ProgressBar {
+    if json {
+        return ProgressBar::hidden();
+    }
+    bar(0, "{msg:>12} [{bar:30}] {percent:>3} %  {binary_bytes_per_sec}, {eta} left").with_message("checking")
+}
+
+fn bar(steps: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr()).with_style(style)
+}
+
+fn tell_beside(bar: &ProgressBar, event: &Event) {
+    match event {
+        Event::Progress(progress) => {
+            bar.set_message(format!("cycle {}", progress.cycles + 1));
+            bar.set_prefix(format!("{}, {} packets", Rate(progress.rate), HumanCount(progress.sent.packets)));
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a part of at most 1"
+            )]
+            bar.set_position((progress.part * STEPS as f64) as u64);
+        }
+        Event::Stopped { .. } => {
+            bar.finish_and_clear();
+            tell_line(event);
+        }
+        _ => bar.suspend(|| tell_line(event)),
+    }
+}
+
+fn tell_line(event: &Event) {
+    match event {
+        Event::Progress(_) | Event::Cycle { .. } => {}
+        Event::Warning { reason, .. } => fleetcast_cli::warn(reason),
+        Event::Ready(ready) => fleetcast_cli::note(ready),
+        Event::Stopped { reason, cycles, sent } => {
+            fleetcast_cli::note(format_args!("stopped ({reason}) after {cycles} complete cycles: {sent}"));
+        }
+    }
+}
+
+/// Two lines for people.
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signatures = if self.verified { "signatures verified" } else { "signatures not checked here" };
+        writeln!(f, "release {} (sequence {}), session {}, {signatures}", self.version, self.sequence, self.tsi)?;
+        let (packets, octets) = (HumanCount(self.cycle_packets), HumanBytes(self.cycle_octets));
+        write!(f, "sending to {} through {} at {}: ", self.group, self.interface, self.pace)?;
+        write!(f, "{packets} packets, {octets} a cycle")
+    }
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = Duration::try_from_secs_f64(self.seconds).unwrap_or_default();
+        write!(f, "{} packets, {} in {}", HumanCount(self.packets), HumanBytes(self.octets), HumanDuration(time))?;
+        if self.failed > 0 { write!(f, ", {} attempts failed", HumanCount(self.failed)) } else { Ok(()) }
+    }
+}
+
+/// Bits per second, for people.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate(pub u64);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, name) = match self.0 {
+            0..1_000_000 => (1_000, "kbit/s"),
+            1_000_000..1_000_000_000 => (1_000_000, "Mbit/s"),
+            _ => (1_000_000_000, "Gbit/s"),
+        };
+        write!(f, "{}.{:02} {name}", self.0 / unit, self.0 % unit * 100 / unit)
+    }
+}

@@ -1,0 +1,10 @@
+//! Releases from the vectors: checked, read, carouselled, and sent by the real program.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+mod carousel;
+mod check;
+mod fixture;
+mod frame;
+mod run;
+mod source;

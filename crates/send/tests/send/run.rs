@@ -1,0 +1,235 @@
+//! `fleetcast-send run` on the loopback interface, heard by real receivers.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use fleetcast_core::wire::{Object, Packet};
+use fleetcast_net::{Interface, Membership, ReceiveOptions, Receiver};
+use fleetcast_send::batch::Batch;
+use fleetcast_send::carousel::{Carousel, Phase};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::fixture::{Done, Release, done};
+
+/// A group of this process alone; each test has a port of its own.
+fn group() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(239, 192 + high, middle, low)
+}
+
+fn to(port: u16) -> Vec<String> {
+    vec!["--group".into(), format!("{}:{port}", group()), "--interface".into(), "lo".into()]
+}
+
+fn args<'a>(to: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    to.iter().map(String::as_str).chain(more.iter().copied()).collect()
+}
+
+fn block_on<F: Future>(test: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { timeout(Duration::from_secs(30), test).await.unwrap() })
+}
+
+fn join(port: u16) -> Receiver {
+    let interface = Interface::find("lo").unwrap();
+    let membership = Membership { group: group().into(), port, source: None, interface };
+    Receiver::join(&[membership], &ReceiveOptions::default()).unwrap()
+}
+
+/// Receives until nothing has come for half a second.
+async fn drain(receiver: &mut Receiver) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    let wait = Duration::from_millis(500);
+    while let Ok(result) = timeout(wait, receiver.receive(|_, datagram| all.push(datagram.to_vec()))).await {
+        result.unwrap();
+    }
+    all
+}
+
+fn end(child: Child) -> Done {
+    let output = child.wait_with_output().unwrap();
+    Done {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn spawn(release: &Release, args: &[&str]) -> Child {
+    release.send("run", args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn interrupt(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn events(stdout: &str) -> Vec<Value> {
+    let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().all(|event| event["v"] == 1));
+    events
+}
+
+/// All packets of a cycle without their counts, and how often each may come in `cycles`.
+fn cycle(release: &Release, cycles: u32) -> HashMap<Vec<u8>, u32> {
+    let mut carousel = Carousel::new(release.open().unwrap(), Phase(0), 256);
+    let mut batch = Batch::default();
+    while carousel.progress().0 == 0 {
+        carousel.next_packet(&mut batch).unwrap();
+    }
+    let packets = batch.runs().flat_map(|(octets, segment)| octets.chunks(segment));
+    packets.map(|packet| (uncounted(packet), cycles)).collect()
+}
+
+fn uncounted(packet: &[u8]) -> Vec<u8> {
+    [&packet[..4], &packet[8..]].concat()
+}
+
+fn is_manifest(packet: &[u8]) -> bool {
+    matches!(Packet::decode(packet).unwrap().header.object, Object::Statement { .. })
+}
+
+#[test]
+fn cycles_are_exact_with_and_without_offload() {
+    block_on(async {
+        for (port, more) in [(47_310, &["--no-gso"][..]), (47_311, &[])] {
+            let release = Release::of("ok-mixed-geometry");
+            let mut receiver = join(port);
+            let (to, pace) = (to(port), ["--cycles", "3", "--rate", "20M", "--json"]);
+            let child = spawn(&release, &args(&to, &[&pace[..], more].concat()));
+            let heard = drain(&mut receiver).await;
+            let done = end(child).ok();
+            let mut left = cycle(&release, 3);
+            left.retain(|packet, _| packet[3] != 0);
+            for (number, packet) in (0..).zip(&heard) {
+                assert_eq!(Packet::decode(packet).unwrap().header.count, number, "lost or out of order");
+                if !is_manifest(packet) {
+                    *left.get_mut(&uncounted(packet)).unwrap() -= 1;
+                }
+            }
+            assert!(left.values().all(|&times| times == 0), "missing packets");
+            let events = events(&done.stdout);
+            let last = events.last().unwrap();
+            assert_eq!(
+                (&last["event"], &last["reason"], &last["cycles"]),
+                (&"stopped".into(), &"cycles".into(), &3.into())
+            );
+            assert_eq!(last["packets"], heard.len());
+            assert_eq!(last["octets"], heard.iter().map(Vec::len).sum::<usize>());
+            assert_eq!(events[0]["event"], "ready");
+            assert_eq!(events.iter().filter(|event| event["event"] == "cycle").count(), 3);
+        }
+    });
+}
+
+#[test]
+fn the_rate_is_kept() {
+    let release = Release::of("ok-digest-32");
+    let to = to(47_320);
+    // The default is 10 Mbit/s.
+    let bits = |last: &Value| last["octets"].as_f64().unwrap() * 8.0;
+    let packets = |last: &Value| last["packets"].as_f64().unwrap();
+    for (pace, sent, asked) in [
+        (&[][..], &bits as &dyn Fn(&Value) -> f64, 10_000_000.0),
+        (&["--rate", "100M"], &bits, 100_000_000.0),
+        (&["--packet-delay", "2ms"], &packets, 500.0),
+    ] {
+        let measure = || {
+            let child = spawn(&release, &args(&to, &[pace, &["--json"]].concat()));
+            std::thread::sleep(Duration::from_millis(2300));
+            interrupt(&child, Signal::TERM);
+            let events = events(&end(child).ok().stdout);
+            assert!(events.iter().any(|event| event["event"] == "progress"));
+            let last = events.last().unwrap();
+            assert_eq!(last["reason"], "signal");
+            let got = sent(last) / last["seconds"].as_f64().unwrap();
+            assert!(got < asked * 1.01, "{got} instead of {asked}");
+            got
+        };
+        // A busy machine may take the time to send away, now and then.
+        let got: Vec<_> = (0..4).map(|_| measure()).collect();
+        assert!(got.iter().any(|got| *got > asked * 0.99), "{got:?} instead of {asked}");
+    }
+}
+
+#[test]
+fn a_signal_ends_an_endless_carousel_well_and_a_counted_one_not() {
+    let release = Release::of("ok-two-blocks");
+    let to = to(47_330);
+    for (signal, cycles, code) in [
+        (Signal::INT, &[][..], 0),
+        (Signal::TERM, &[], 0),
+        (Signal::INT, &["--cycles", "1000"], 1),
+        (Signal::TERM, &["--cycles", "1000", "--rate", "unlimited"], 1),
+        (Signal::INT, &["--packet-delay", "1h"], 0),
+    ] {
+        let child = spawn(&release, &args(&to, cycles));
+        std::thread::sleep(Duration::from_millis(700));
+        interrupt(&child, signal);
+        let done = end(child);
+        assert_eq!(done.code, Some(code), "{done:?}");
+        assert!(done.stderr.contains("sending to 239.") && done.stderr.contains("stopped (signal)"), "{done:?}");
+        assert_eq!(done.stderr.contains("complete cycles of the 1000 asked for"), code == 1, "{done:?}");
+        assert!(done.stdout.is_empty(), "{done:?}");
+    }
+}
+
+#[test]
+fn a_file_written_to_midway_stops_the_carousel_and_nothing_wrong_is_heard() {
+    block_on(async {
+        let release = Release::of("ok-two-blocks");
+        let right = cycle(&release, 0);
+        let mut receiver = join(47_340);
+        let to = to(47_340);
+        let child = spawn(&release, &args(&to, &["--rate", "4M", "--start", "0"]));
+        let mut heard = Vec::new();
+        while heard.len() < 200 {
+            receiver.receive(|_, packet| heard.push(packet.to_vec())).await.unwrap();
+        }
+        let size = usize::try_from(fs::metadata(release.path("rootfs.img")).unwrap().len()).unwrap();
+        super::fixture::put(&release.path("rootfs.img"), &vec![7; size]);
+        heard.extend(drain(&mut receiver).await);
+        end(child).failed(1, &["before it sent anything wrong: image rootfs.img", "put new images in new files"]);
+        assert!(heard.iter().all(|packet| right.contains_key(&uncounted(packet))), "something wrong was sent");
+    });
+}
+
+#[test]
+fn nothing_is_sent_if_the_check_fails() {
+    block_on(async {
+        let release = Release::of("ok-small");
+        release.flip("rootfs.img", 999);
+        let mut receiver = join(47_350);
+        done(&mut release.send("run", &args(&to(47_350), &["--cycles", "1"]))).failed(3, &["rootfs.img"]);
+        assert!(drain(&mut receiver).await.is_empty());
+    });
+}
+
+#[test]
+fn what_is_sent_at_its_port_never_arrives() {
+    block_on(async {
+        let release = Release::of("ok-small");
+        let mut receiver = join(47_360);
+        let to = to(47_360);
+        let child = spawn(&release, &args(&to, &["--source-port", "47361"]));
+        let mut from = None;
+        receiver.receive(|address, _| from = Some(address)).await.unwrap();
+        let from = from.unwrap();
+        assert_eq!(from.port(), 47_361);
+        let ordinary = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..10 {
+            ordinary.send_to(b"hello?", from).unwrap();
+        }
+        let table = fs::read_to_string("/proc/thread-self/net/udp").unwrap();
+        let line = table.lines().find(|line| line.contains(&format!(":{:04X} 00000000", from.port()))).unwrap();
+        let fields: Vec<_> = line.split_whitespace().collect();
+        // Octets waiting to be read, and arrivals dropped.
+        assert_eq!((fields[4].split_once(':').unwrap().1, *fields.last().unwrap()), ("00000000", "10"));
+        interrupt(&child, Signal::INT);
+        end(child).ok();
+    });
+}

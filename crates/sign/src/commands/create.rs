@@ -1,0 +1,259 @@
+//! `create`: a signed release from images.
+
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
+use fleetcast_core::manifest::{MAX_CLASSES, MAX_SEQUENCE, Token};
+use fleetcast_core::trust::Unverified;
+use serde::Serialize;
+
+use super::image_arg::{ImageArg, check_unique, progress, token};
+use crate::keys::{self, SecretKey};
+use crate::passphrase::PassphraseArgs;
+use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
+
+/// Make a signed release from images
+///
+/// Writes one file with the signed manifest and the digests of every packet; the images stay beside it, and
+/// fleetcast-send needs both. The same images and options give the same file on every machine.
+///
+/// The file is verified before it gets its name, and never replaces another one unless --force is given. Memory: 1/32 of
+/// the images with the default options, and 25 MiB for each of up to four threads.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  One image for two classes of device:
+    fleetcast-sign create --key release-key.pem --vendor acme.example \\
+      --class board-a --class board-b --version 1.2.3 --sequence 17 \\
+      --image rootfs=build/rootfs.img --out 1.2.3.fleetcast
+
+  Two images that are installed together, for devices that run sequence 10 to 16:
+    fleetcast-sign create --key release-key.pem --vendor acme.example --class board-a \\
+      --version 1.2.3 --sequence 17 --from 10..16 \\
+      --image kernel=build/vmlinuz,target=boot --image rootfs=build/rootfs.img --out 1.2.3.fleetcast
+
+  Two signatures, for devices that ask for both:
+    fleetcast-sign create --key alice.pem --key bob.pem ...")]
+pub(super) struct Args {
+    /// Private key to sign with; give it again for another signature, in this order
+    #[arg(long = "key", value_name = "FILE", required = true)]
+    keys: Vec<PathBuf>,
+
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+
+    /// Who makes the devices: a domain name, or its UUID
+    #[arg(long, value_name = "NAME")]
+    vendor: String,
+
+    /// Class of device it is for: a name, or its UUID; up to 8 times
+    #[arg(long = "class", value_name = "NAME", required = true)]
+    classes: Vec<String>,
+
+    /// Version as people call it; devices never compare it
+    #[arg(long, value_name = "TEXT", value_parser = token)]
+    version: Token,
+
+    /// Sequence number: larger than that of any release before
+    ///
+    /// Devices follow the largest one they see and refuse smaller ones. It is never taken from a clock, so that a
+    /// release can be made again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SEQUENCE))]
+    sequence: u64,
+
+    /// Security version: raised once older releases have become dangerous; devices never go back below it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    security_version: u32,
+
+    /// Only for devices that run a release with a sequence number in this range
+    #[arg(long, value_name = "MIN..MAX")]
+    from: Option<From>,
+
+    /// Name and file of an image, and the install target if it is not named like the image; up to 8 times
+    #[arg(long = "image", value_name = "NAME=PATH[,target=NAME]", required = true)]
+    images: Vec<TargetArg>,
+
+    /// Octets of a chunk, one of which makes a packet: 64 to 8192 in steps of 64
+    #[arg(long, value_name = "OCTETS", default_value_t = 1024)]
+    chunk: u64,
+
+    /// Repair chunks per 100 source chunks: 0 to 100
+    #[arg(long, value_name = "PERCENT", default_value_t = 100)]
+    repair: u64,
+
+    /// Octets of a digest: 16 or 32
+    #[arg(long, value_name = "OCTETS", default_value_t = 16)]
+    digest: u64,
+
+    /// Octets of UDP payload that no packet of the release exceeds
+    ///
+    /// 1232 fits every IPv6 network. For Ethernet 1452 is possible.
+    #[arg(long, value_name = "OCTETS", default_value_t = 1232, value_parser = clap::value_parser!(u16).range(100..))]
+    packet: u16,
+
+    /// Release file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Replace the release file if it exists
+    #[arg(long)]
+    force: bool,
+
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// A component, its image and its target.
+#[derive(Clone, Debug)]
+struct TargetArg {
+    image: ImageArg,
+    target: Token,
+}
+
+impl FromStr for TargetArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (image, target) = match text.rsplit_once(",target=") {
+            None => (text, None),
+            Some((image, target)) => (image, Some(token(target)?)),
+        };
+        let image: ImageArg = image.parse()?;
+        Ok(Self { target: target.unwrap_or_else(|| image.name.clone()), image })
+    }
+}
+
+/// `MIN..MAX`, both included.
+#[derive(Clone, Copy, Debug)]
+struct From(u64, u64);
+
+impl FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("{text:?} is no range: write MIN..MAX, both included, such as 10..16");
+        let (min, max) = text.split_once("..").ok_or_else(form)?;
+        let (Ok(min), Ok(max)) = (min.parse(), max.parse()) else { return Err(form()) };
+        if min > max { Err("MIN is larger than MAX".into()) } else { Ok(Self(min, max)) }
+    }
+}
+
+#[derive(Serialize)]
+struct Made {
+    file: String,
+    #[serde(flatten)]
+    summary: Summary,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<(), CommandError> {
+        let facts = self.facts()?;
+        check_unique("image", self.images.iter().map(|arg| &arg.image.name))?;
+        check_unique("target", self.images.iter().map(|arg| &arg.target))?;
+        self.check_out()?;
+        let inputs = self.inputs(&facts)?;
+        let keys = self.load_keys()?;
+
+        // Each image is read twice.
+        let bar = progress(2 * inputs.iter().map(|input| input.image.size()).sum::<u64>());
+        let draft = Draft::new(&facts, &inputs, &keys, &|octets| bar.inc(octets));
+        bar.finish_and_clear();
+        let draft = draft?;
+        let existing = if self.force { Existing::Replace } else { Existing::Keep };
+        write(&draft, &self.out, existing)?;
+
+        let manifest = draft.manifest();
+        let summary = Summary::new(&Unverified::from(manifest.clone()), manifest.statement());
+        if self.json {
+            return cli::out_json(&Made { file: self.out.display().to_string(), summary });
+        }
+        cli::note(format_args!("written and verified: {}", self.out.display()));
+        cli::out(&summary.to_string())
+    }
+
+    fn facts(&self) -> Result<Facts, CommandError> {
+        let usage = |message: String| CommandError::new(ErrorKind::Usage, message);
+        if self.classes.len() > MAX_CLASSES {
+            return Err(usage(format!("a release is for at most {MAX_CLASSES} classes, not {}", self.classes.len())));
+        }
+        let vendor = identity::vendor(&self.vendor).map_err(usage)?;
+        let classes = self.classes.iter().map(|class| identity::class(vendor, class)).collect::<Result<_, _>>();
+        Ok(Facts {
+            sequence: self.sequence,
+            security_version: self.security_version,
+            version: self.version.clone(),
+            vendor,
+            classes: classes.map_err(usage)?,
+            from: self.from.map(|From(min, max)| (min, max)),
+        })
+    }
+
+    /// Finds out before the work what would make it vain.
+    fn check_out(&self) -> Result<(), CommandError> {
+        let failed = |text: &str| CommandError::failed(format!("{} {text}", self.out.display()));
+        match std::fs::symlink_metadata(&self.out) {
+            Ok(metadata) if metadata.is_dir() => Err(failed("is a folder")),
+            Ok(_) if !self.force => {
+                Err(failed("exists already").hint("choose another name, or replace it with --force"))
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed(&format!("cannot be written: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the images and chooses their geometry.
+    fn inputs(&self, facts: &Facts) -> Result<Vec<Input>, CommandError> {
+        let images: Vec<_> = self.images.iter().map(|arg| Image::open(&arg.image.path)).collect::<Result<_, _>>()?;
+        let coding = Coding { chunk: self.chunk, repair: self.repair, digest: self.digest };
+        let wanted = |(arg, image): (&TargetArg, &Image)| Wanted {
+            name: arg.image.name.clone(),
+            target: arg.target.clone(),
+            size: image.size(),
+            coding,
+        };
+        let wanted: Vec<_> = self.images.iter().zip(&images).map(wanted).collect();
+        let geometries = plan(facts, &wanted, self.keys.len(), self.packet.into())?;
+        let input = |((image, geometry), Wanted { name, target, .. })| Input { name, target, image, geometry };
+        Ok(images.into_iter().zip(geometries).zip(wanted).map(input).collect())
+    }
+
+    fn load_keys(&self) -> Result<Vec<SecretKey>, CommandError> {
+        let load = |path: &PathBuf| Ok(keys::load_secret(path, || self.passphrase.obtain(path))?.tell());
+        self.keys.iter().map(load).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_may_have_commas_and_a_target() {
+        let read = |text: &str| {
+            let TargetArg { image: ImageArg { name, path }, target } = text.parse().unwrap();
+            (name.to_string(), path.display().to_string(), target.to_string())
+        };
+        let of = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        assert_eq!(read("rootfs=a.img"), of("rootfs", "a.img", "rootfs"));
+        assert_eq!(read("rootfs=a=b,c.img"), of("rootfs", "a=b,c.img", "rootfs"));
+        assert_eq!(read("k=a,b.img,target=boot"), of("k", "a,b.img", "boot"));
+        for text in ["", "a", "=a", "a=", "a b=c", "a=b,target=", "a=b,target=c/d", ".a=b", "a=,target=c"] {
+            assert!(text.parse::<TargetArg>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_has_two_ends() {
+        let read = |text: &str| text.parse::<From>().map(|From(min, max)| (min, max));
+        assert_eq!(read("0..18446744073709551615"), Ok((0, u64::MAX)));
+        assert_eq!(read("7..7"), Ok((7, 7)));
+        for text in ["", "7", "7..", "..7", "8..7", "1...2", "-1..2", "1..=2"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

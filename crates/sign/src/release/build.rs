@@ -1,0 +1,238 @@
+//! From images and keys to a release file (spec §10).
+
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use fleetcast_cli::CommandError;
+use fleetcast_core::manifest::{Component, Manifest, Token};
+use fleetcast_core::release::encode_head;
+use fleetcast_core::tree::{Geometry, Hasher};
+use fleetcast_core::trust::{
+    KeyId, StatementError, TrustError, TrustedKeys, Verified, encode_statement, verify as verify_statement,
+};
+use fleetcast_core::wire::{PageKind, StatementKind};
+
+use super::digests::Scan;
+use super::file::ReleaseFile;
+use super::image::{Image, ImageError};
+use super::pages::Pages;
+use super::verify::{VerifyError, check_pages};
+use super::{Facts, Progress};
+use crate::keys::SecretKey;
+
+/// A component with its image and the geometry chosen for it.
+#[derive(Debug)]
+pub struct Input {
+    /// Its name.
+    pub name: Token,
+    /// Its install target.
+    pub target: Token,
+    /// Its image.
+    pub image: Image,
+    /// How the image is cut.
+    pub geometry: Geometry,
+}
+
+/// Why there is no release file. Whatever had its name is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// An image cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The same key twice.
+    #[error("cannot sign with these keys")]
+    Keys(#[from] TrustError),
+    /// The manifest does not become a valid statement.
+    #[error("cannot make the signed manifest")]
+    Statement(#[from] StatementError),
+    /// Something has that name already.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file that was written does not pass the checks of a device: memory, storage or this program are faulty.
+    #[error("the new release does not verify")]
+    Faulty(#[source] Box<VerifyError>),
+}
+
+impl BuildError {
+    /// Stable word for this reason.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Image(error) => error.reason.code(),
+            Self::Keys(_) => "build-keys",
+            Self::Statement(error) => error.code(),
+            Self::Exists { .. } => "build-exists",
+            Self::Io { .. } => "build-io",
+            Self::Faulty(_) => "build-faulty",
+        }
+    }
+
+    /// What the reader can do about it, if anything is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Image(error) => error.reason.hint(),
+            Self::Keys(_) => Some("give each key once"),
+            Self::Exists { .. } => Some("choose another name, or replace it with --force"),
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => Some("the folder must exist"),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("make room and run again"),
+                _ => None,
+            },
+            Self::Faulty(_) => Some("nothing was kept; test the memory and the storage of this machine"),
+            Self::Statement(_) => None,
+        }
+    }
+}
+
+impl From<BuildError> for CommandError {
+    fn from(error: BuildError) -> Self {
+        let hint = error.hint();
+        Self::failed(error).hint_if(hint)
+    }
+}
+
+/// A signed release in memory: all but the pages' paths, which follow.
+#[derive(Debug)]
+pub struct Draft {
+    manifest: Verified<Manifest>,
+    trust: TrustedKeys,
+    /// For each component its hash and the digests of all its chunks.
+    digests: Vec<(Hasher, Vec<u8>)>,
+}
+
+impl Draft {
+    /// Hashes and encodes the images, and signs with each of the keys in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if an image cannot be read or changes, or facts, geometries and keys make no valid statement.
+    ///
+    /// Spec §3 \[S-1, S-5\], §6.
+    pub fn new(
+        facts: &Facts,
+        inputs: &[Input],
+        keys: &[SecretKey],
+        progress: Progress<'_>,
+    ) -> Result<Self, BuildError> {
+        let all = u8::try_from(keys.len()).unwrap_or(u8::MAX);
+        let trust = TrustedKeys::new(keys.iter().map(SecretKey::public).collect(), all)?;
+        let mut digests = Vec::new();
+        let mut components = Vec::new();
+        for (number, input) in (0..).zip(inputs) {
+            let g = input.geometry;
+            let scan = Scan::new(&input.image, g, progress)?;
+            let sha256 = *scan.sha256();
+            let hasher = Hasher::new(facts.sequence, number, &sha256, g.digest_len() == 32);
+            let chunks = scan.digests(&hasher, progress)?;
+            components.push(Component {
+                name: input.name.clone(),
+                target: input.target.clone(),
+                sha256,
+                geometry: g,
+                cap: Pages::new(&g, &hasher, &chunks).cap().to_vec(),
+            });
+            digests.push((hasher, chunks));
+        }
+        let payload = facts.manifest(components).encode().map_err(|_| StatementError::Schema)?;
+        let signers: Vec<(KeyId, _)> =
+            keys.iter().map(|key| (key.public().key_id(), |message: &[u8]| key.sign(message))).collect();
+        let statement = encode_statement(StatementKind::Manifest, &payload, &signers)?;
+        Ok(Self { manifest: verify_statement(&statement, &trust)?, trust, digests })
+    }
+
+    /// The manifest, verified with the keys that signed it.
+    #[must_use]
+    pub const fn manifest(&self) -> &Verified<Manifest> {
+        &self.manifest
+    }
+
+    /// Writes the release file.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    ///
+    /// Spec §10 \[X-1\].
+    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        let statement = self.manifest.statement();
+        // Never more than 8,192 octets.
+        out.write_all(&encode_head(u32::try_from(statement.len()).unwrap_or(u32::MAX)))?;
+        out.write_all(statement)?;
+        for (component, (hasher, digests)) in self.manifest.components.iter().zip(&self.digests) {
+            let g = &component.geometry;
+            let pages = Pages::new(g, hasher, digests);
+            for cell in 0..g.cells() {
+                let mut record = pages.payload(PageKind::Page, cell);
+                record.resize(g.max_page_payload_len(), 0);
+                out.write_all(&record)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to do with a file that has the name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it alone and fail.
+    Keep,
+    /// Put the new one in its place, in one step.
+    Replace,
+}
+
+/// Writes the release file `path`: under another name first, flushed, read back and verified, then renamed.
+///
+/// # Errors
+///
+/// [`BuildError`]; nothing is left behind then.
+pub fn write(draft: &Draft, path: &Path, existing: Existing) -> Result<(), BuildError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => BuildError::Exists { path: path.into() },
+        _ => BuildError::Io { path: path.into(), source },
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix(".fleetcast-sign.").suffix(".tmp").permissions(Permissions::from_mode(0o666));
+    let file = builder.tempfile_in(folder).map_err(failed)?;
+    let flushed = (|| {
+        let mut out = BufWriter::with_capacity(1 << 20, file.as_file());
+        draft.write_to(&mut out)?;
+        out.flush()?;
+        drop(out);
+        file.as_file().sync_all()
+    })();
+    flushed.map_err(failed)?;
+    check(draft, file.path()).map_err(|error| BuildError::Faulty(Box::new(error)))?;
+    let renamed = match existing {
+        Existing::Keep => file.persist_noclobber(path),
+        Existing::Replace => file.persist(path),
+    };
+    renamed.map_err(|error| failed(error.error))?;
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some file systems have no such operation for folders (fsync(2)).
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+fn check(draft: &Draft, path: &Path) -> Result<(), VerifyError> {
+    let file = ReleaseFile::open(path)?;
+    let manifest = verify_statement(file.statement(), &draft.trust).map_err(VerifyError::Statement)?;
+    check_pages(&file, &manifest)?;
+    Ok(())
+}
