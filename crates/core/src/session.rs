@@ -224,7 +224,7 @@ impl Receiver {
         match Packet::decode(datagram) {
             Err(e) => self.counters.drop(e.code()),
             Ok(Packet { header, payload }) => match header.object {
-                Object::Statement { .. } => self.handle_statement(now, header.tsi, payload),
+                Object::Statement { .. } => self.handle_statement(now, source, header, payload),
                 _ => self.handle_object(source, header, payload),
             },
         }
@@ -346,7 +346,10 @@ impl Receiver {
         self.loss.estimate()
     }
 
-    fn handle_statement(&mut self, now: Instant, tsi: Tsi, statement: &[u8]) {
+    fn handle_statement(&mut self, now: Instant, source: u64, header: Header, statement: &[u8]) {
+        if self.manifest().is_some_and(|manifest| manifest.statement() == statement) {
+            self.loss.note(source, header.layer, header.count);
+        }
         let followed = self.download.iter().map(Download::manifest).chain(self.candidates.iter().map(|c| &c.manifest));
         if followed.into_iter().any(|manifest| manifest.statement() == statement) {
             count(&mut self.counters.duplicates);
@@ -362,7 +365,7 @@ impl Receiver {
             Err(e) => return self.counters.drop(e.code()),
         };
         // Cheap checks before the expensive one; what they refuse need not be remembered.
-        if tsi_of(&Sha256::digest(envelope.payload()).into()) != tsi {
+        if tsi_of(&Sha256::digest(envelope.payload()).into()) != header.tsi {
             return self.counters.drop("tsi");
         }
         if !self.trust.mentions(&envelope) {
@@ -518,17 +521,12 @@ impl Receiver {
             return count(&mut self.counters.duplicates);
         }
         let before = self.work.len();
-        match download.take_page(kind, component, cell, payload, &mut self.work) {
-            Err(e) => self.counters.drop(e.code()),
-            Ok(is_worth_storing) => {
-                count(&mut self.counters.pages);
-                if is_worth_storing {
-                    // Before the chunks that it proves: a page from staging lies where no chunk is written over it.
-                    let step = Step::StorePage { origin, kind, component, cell };
-                    self.work.insert(before, Work::Act(step));
-                }
-            }
+        if let Err(e) = download.take_page(kind, component, cell, payload, &mut self.work) {
+            return self.counters.drop(e.code());
         }
+        count(&mut self.counters.pages);
+        // Before the chunks that it proves.
+        self.work.insert(before, Work::Act(Step::StorePage { origin, kind, component, cell }));
     }
 
     /// A chunk has verified: have it written, before whatever else there is to do.

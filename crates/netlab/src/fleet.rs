@@ -18,7 +18,7 @@ use crate::netns::{Host, INTERFACE, Lab, require_netns};
 
 pub use device::Device;
 pub use release::{Draft, Release, noise};
-pub use run::Run;
+pub use run::{Run, count};
 
 /// Group and port that everything is sent to, unless a test says otherwise.
 pub const GROUP: &str = "239.77.1.1:4000";
@@ -30,7 +30,7 @@ pub const VENDOR: &str = "acme.example";
 pub const CLASS: &str = "board-a";
 
 /// Longest that anything is waited for: far more than any test needs, however busy the machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A bench with one release key.
 #[derive(Debug)]
@@ -168,4 +168,16 @@ pub fn run(command: &mut Command) -> Output {
 fn defaults<'a>(options: &str, flags: &[(&'a str, &'a str)]) -> Vec<&'a str> {
     let is_new = |(flag, _): &&(&str, &str)| !options.split_ascii_whitespace().any(|option| option == *flag);
     flags.iter().filter(is_new).flat_map(|(flag, value)| [*flag, *value]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_is_given_replaces_its_default() {
+        let flags = [("--group", GROUP), ("--interface", INTERFACE)];
+        assert_eq!(defaults("--rate 5M --group [ff15::77]:4000", &flags), ["--interface", INTERFACE]);
+        assert_eq!(defaults("", &flags), ["--group", GROUP, "--interface", INTERFACE]);
+    }
 }

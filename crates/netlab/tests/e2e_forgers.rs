@@ -58,8 +58,11 @@ fn forge(genuine: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
             forged.truncate(at + 1);
             random.fill(&mut forged);
         }
-        // One bit of a copy.
-        1 => forged[at] ^= 1 << random.u8(..8),
+        // One bit of a copy, of the header as often as of the payload.
+        1 => {
+            let at = if random.bool() { at % HEADER } else { at };
+            forged[at] ^= 1 << random.u8(..8);
+        }
         // Less of a copy.
         2 => forged.truncate(at),
         // The right session and place, another chunk, page or manifest.
@@ -78,13 +81,16 @@ fn forge(genuine: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
     forged
 }
 
-/// Sends forgeries of all that is heard, by turns from each of `mouths`, until told to stop.
-fn flood(ear: &UdpSocket, mouths: &[UdpSocket], is_over: &AtomicBool, sent: &AtomicU64) {
+/// Sends forgeries of all that is heard of `sender`, by turns from each of `mouths`, until told to stop.
+fn flood(ear: &UdpSocket, sender: SocketAddr, mouths: &[UdpSocket], is_over: &AtomicBool, sent: &AtomicU64) {
     let mut random = fastrand::Rng::with_seed(7);
     let mut buffer = [0; 2048];
     let mut manifest = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
-        let Ok(len) = ear.recv(&mut buffer) else { continue };
+        let Ok((len, from)) = ear.recv_from(&mut buffer) else { continue };
+        if from != sender {
+            continue;
+        }
         let genuine = &buffer[..len];
         // Manifests are rare on the air; forgers like them.
         if genuine[3] == 0 {
@@ -123,16 +129,17 @@ fn forgers_at_ten_times_the_rate_get_not_one_octet_in() {
     let (ear, is_over, sent) = (listen(&spy), AtomicBool::new(false), AtomicU64::new(0));
 
     let mut send = fleet.send(&sender, &release, "--rate 8M");
-    send.wait_for("ready");
+    let source = send.wait_for("ready")["source"].as_str().unwrap().parse().unwrap();
     let device = fleet.device("device", &["app"]);
     thread::scope(|scope| {
-        scope.spawn(|| flood(&ear, &mouths, &is_over, &sent));
+        scope.spawn(|| flood(&ear, source, &mouths, &is_over, &sent));
         let _end = Defer(|| is_over.store(true, Ordering::Relaxed));
         let mut run = device.start("--once");
         assert_eq!(run.wait_for("begin")["release"]["sequence"], 2);
         let _replays = [fleet.send(&replayer, &older, "--rate 4M"), fleet.send(&replayer, &alien, "--rate 4M")];
         let mut looks = 0;
         while run.process.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(10));
             looks += u32::from(check_partial(&device, &image));
         }
         let stopped = run.success();

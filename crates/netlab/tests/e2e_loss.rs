@@ -54,7 +54,6 @@ fn who_joins_in_the_middle_of_the_loop_needs_no_more_packets() {
     let mut run = device.start("--once");
     let stopped = run.success();
     device.assert_runs(&release);
-    assert_eq!(count(&send.all("progress").pop().unwrap(), "cycles"), count(&send.wait_for("progress"), "cycles"));
     let restored = count(&run.wait_for("restored"), "chunks");
     assert!(restored > release.chunks / 2, "it has seen repair chunks only, at first: {restored}");
     assert!(count(&stopped, "datagrams") < release.chunks * 11 / 10, "{stopped}");
@@ -86,16 +85,17 @@ fn a_sender_that_stops_and_starts_again_elsewhere_is_followed() {
     let Some(fleet) = Fleet::new("again") else { return };
     let release = fleet.release(1, &noise(1, 4 << 20));
     let sender = fleet.host("sender");
-    let mut send = fleet.send(&sender, &release, "--rate 20M --start 0");
     let device = fleet.device("device", &["app"]);
     let mut run = device.start("--once");
+    run.wait_for("ready");
+    let mut send = fleet.send(&sender, &release, "--rate 20M --start 0");
     run.wait_until("progress", |progress| count(progress, "have") > release.chunks / 3);
     assert_eq!(send.end(Signal::INT), 0, "a clean stop");
     assert_eq!(run.process.try_wait().unwrap(), None);
-    let mut send = fleet.send(&sender, &release, "--rate 20M --start 0.7");
+    let mut send = fleet.send(&sender, &release, "--rate 20M --start 0.5");
     let stopped = run.success();
     device.assert_runs(&release);
-    assert!(count(&stopped, "datagrams") < release.chunks * 13 / 10, "{stopped}");
+    assert!(count(&stopped, "datagrams") < release.chunks * 11 / 10, "{stopped}");
     assert_eq!(send.end(Signal::TERM), 0, "a clean stop");
 }
 

@@ -15,7 +15,7 @@ const LOST_BY_KILL: u64 = 256 + 256;
 #[test]
 fn a_receiver_killed_ten_times_loses_only_what_was_on_its_way_to_the_disk() {
     let Some(fleet) = Fleet::new("kills") else { return };
-    let release = fleet.release(1, &noise(1, 8 << 20));
+    let release = fleet.release(1, &noise(1, 12 << 20));
     let sender = fleet.host("sender");
     let mut send = fleet.send(&sender, &release, "--rate 20M");
     send.wait_for("ready");

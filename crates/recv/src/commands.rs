@@ -17,8 +17,9 @@ use fleetcast_cli::CommandError;
     after_help = "\
 Examples:
   Install one release and end:
-    fleetcast-recv receive --once --trust release-key.pub.pem --vendor acme.example --class board-a \\
-      --interface eth0 --group 239.77.1.1:5077 --target app=/data/app.img --state /var/lib/fleetcast
+    fleetcast-recv receive --once --trust release-key.pub.pem --vendor acme.example \\
+      --class board-a --interface eth0 --group 239.77.1.1:5077 --target app=/data/app.img \\
+      --state /var/lib/fleetcast
 
   The same as a daemon, with all settings in a file:
     fleetcast-recv check-config /etc/fleetcast/recv.toml
@@ -35,7 +36,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Receive(Box<receive::Args>),
-    Status(Box<status::Args>),
+    Status(status::Args),
     CheckConfig(check_config::Args),
 }
 

@@ -13,7 +13,7 @@ use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::TrustedKeys;
 
-pub use settings::Settings;
+pub use settings::{Settings, state_folder};
 
 /// What a receiver must know. All values are checked, as far as that needs no network.
 #[derive(Clone, Debug)]

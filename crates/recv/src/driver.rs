@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
 use crate::device::{Device, DeviceError, Outcome};
-use crate::events::{Event, Progress};
+use crate::events::{Event, Progress, Traffic};
 use crate::progress::Reporter;
 use crate::stall::Watch;
 
@@ -59,8 +59,10 @@ pub async fn run(config: &Config, options: Options, reporter: &mut Reporter) -> 
     let (net, interface) = join(config)?;
     let mut run = Run { device, net, interface, clock, watch: Watch::new(clock.now()), heard_installed: false };
     run.tell_ready(config, reporter);
-    let end = run.receive(config, options, signals, reporter).await?;
-    run.finish(end, options, reporter)
+    match run.receive(config, options, signals, reporter).await {
+        Ok(end) => run.finish(end, options, reporter),
+        Err(error) => Err(run.fail(error, reporter)),
+    }
 }
 
 /// Time since the start of the program.
@@ -144,7 +146,7 @@ impl Run {
             End::Terminate => ("terminated", !options.once && chunks.is_none()),
             End::Timeout => ("not done within the timeout", false),
         };
-        reporter.tell(&Event::Stopped { reason: reason.into(), chunks });
+        reporter.tell(&Event::Stopped { reason: reason.into(), chunks, traffic: self.traffic() });
         if is_done {
             return Ok(());
         }
@@ -152,6 +154,15 @@ impl Run {
             Some(chunks) => CommandError::failed(format!("{reason} with {chunks} received; {goes_on}")),
             None => CommandError::failed(format!("{reason} before a release could be installed")),
         })
+    }
+
+    /// Keeps what can still be kept.
+    fn fail(mut self, error: CommandError, reporter: &mut Reporter) -> CommandError {
+        // If the storage is what failed, the error says so already.
+        let _ = self.device.flush();
+        let chunks = self.device.chunks();
+        reporter.tell(&Event::Stopped { reason: error.to_string(), chunks, traffic: self.traffic() });
+        error
     }
 
     fn tell_ready(&self, config: &Config, reporter: &mut Reporter) {
@@ -173,9 +184,13 @@ impl Run {
     }
 
     fn tell_progress(&self, reporter: &mut Reporter) {
-        let (Some(chunks), counters) = (self.device.chunks(), self.device.counters()) else { return };
-        reporter.tell(&Event::Progress(Progress {
-            chunks,
+        let Some(chunks) = self.device.chunks() else { return };
+        reporter.tell(&Event::Progress(Progress { chunks, traffic: self.traffic() }));
+    }
+
+    fn traffic(&self) -> Traffic {
+        let counters = self.device.counters();
+        Traffic {
             loss: self.device.loss(),
             datagrams: counters.datagrams,
             verified_chunks: counters.chunks,
@@ -185,7 +200,7 @@ impl Run {
             dropped: counters.dropped().collect(),
             kernel_drops: self.net.dropped().unwrap_or_default(),
             overlong: self.net.overlong(),
-        }));
+        }
     }
 
     fn look_for_stall(&mut self, reporter: &mut Reporter) -> Result<(), CommandError> {

@@ -102,6 +102,9 @@ pub enum Event {
         reason: String,
         /// How far the release being received was, if any.
         chunks: Option<Chunks>,
+        /// What came, from the start to the end.
+        #[serde(flatten)]
+        traffic: Traffic,
     },
 }
 
@@ -123,12 +126,20 @@ pub struct Chunks {
     pub needed: u64,
 }
 
-/// Progress and all counters; units are packets unless said otherwise.
+/// Progress and all counters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Progress {
     /// How far it is.
     #[serde(flatten)]
     pub chunks: Chunks,
+    /// What came so far.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// What came and what became of it; units are packets unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Traffic {
     /// Share of the packets sent that did not come, 0.0 to 1.0: an estimate.
     pub loss: f64,
     /// All that came.
@@ -204,7 +215,7 @@ impl fmt::Display for Event {
                 write!(f, "receiving {release}: {octets} octets in {needed} chunks")
             }
             Self::Resumed(chunks) => write!(f, "resumed: {chunks} are there and verified"),
-            Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.loss * 100.0),
+            Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.traffic.loss * 100.0),
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
             Self::Restored { chunks } => write!(f, "restored {chunks} lost chunks"),
@@ -216,10 +227,10 @@ impl fmt::Display for Event {
                 write!(f, "installed {release}, finishing an interrupted install")
             }
             Self::Refused { sequence, reason, .. } => write!(f, "refused release with sequence {sequence}: {reason}"),
-            Self::Alarm { reason, .. } | Self::Warning { reason, .. } | Self::Stopped { reason, chunks: None } => {
+            Self::Alarm { reason, .. } | Self::Warning { reason, .. } | Self::Stopped { reason, chunks: None, .. } => {
                 f.write_str(reason)
             }
-            Self::Stopped { reason, chunks: Some(chunks) } => write!(f, "{reason}, with {chunks}"),
+            Self::Stopped { reason, chunks: Some(chunks), .. } => write!(f, "{reason}, with {chunks}"),
         }
     }
 }

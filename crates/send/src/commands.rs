@@ -17,10 +17,10 @@ use fleetcast_cli::CommandError;
     after_help = "\
 Examples:
   Is this release what its maker signed, and are these its images?
-    fleetcast-send check app-1.2.3.release --image app.img --trust release-key.pub.pem
+    fleetcast-send check 1.2.3.fleetcast --image app.img --trust release-key.pub.pem
 
   Send it through eth1 at 20 Mbit/s until told to stop:
-    fleetcast-send run app-1.2.3.release --image app.img \\
+    fleetcast-send run 1.2.3.fleetcast --image app.img \\
         --group 239.255.80.1:5000 --interface eth1 --rate 20M
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.

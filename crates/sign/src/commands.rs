@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use fleetcast_cli::CommandError;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::hex;
 use crate::keys::PublicKey;
@@ -82,5 +83,14 @@ impl KeyFacts {
     fn new(key: &PublicKey) -> Self {
         let public_key = hex(&key.to_bytes());
         Self { key_id: key.key_id().to_string(), algorithm: "Ed25519", public_key }
+    }
+}
+
+/// A progress bar over octets on stderr, if that is a terminal.
+fn progress(octets: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(octets), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{bar:40} {percent:>3} %  {bytes_per_sec}  {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }

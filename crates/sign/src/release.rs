@@ -6,7 +6,7 @@
 //! | SHA-256, and with it the salt | [`Scan::new`] | each image once |
 //! | digests of all source and repair chunks | [`Scan::digests`] | each image once more |
 //! | pages, tree, manifest, signatures | [`Draft::new`] | |
-//! | write, flush, verify, give it its name | [`write`] | |
+//! | write, flush, verify, give it its name | [`write()`] | |
 //!
 //! Memory: all digests of the release (1/32 of the images with default settings, at most 1 GiB an image) and about 25 MiB for
 //! each of at most four threads. The same input gives the same octets on every machine.

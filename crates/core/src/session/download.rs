@@ -34,8 +34,6 @@ struct State {
     have: Bitmap,
     /// Cells whose page the storage has.
     pages: Bitmap,
-    /// Cells whose parity page has come.
-    parities: Bitmap,
     /// Per block, chunks still missing until it can be restored.
     missing: Vec<u16>,
     recent: [Option<u32>; RECENT],
@@ -111,17 +109,21 @@ impl Download {
         }
     }
 
-    /// Whether a page or parity page would be news.
+    /// Whether a page is not stored yet, or a parity page may help to a page that is not.
     pub(super) fn wants_page(&self, kind: PageKind, component: u8, cell: u32) -> bool {
-        self.state(component).is_none_or(|state| match kind {
+        // Of a component that does not exist: let `take_page` say so.
+        let Some(state) = self.state(component) else { return true };
+        match kind {
             PageKind::Page => !state.pages.get(cell),
-            PageKind::Parity => !state.parities.get(cell),
-        })
+            PageKind::Parity => {
+                let partner = state.tree.geometry().parity_partner(cell).unwrap_or(cell);
+                let is_known = self.pages.contains(Key { kind, component, cell });
+                !(is_known || state.pages.get(cell) && state.pages.get(partner))
+            }
+        }
     }
 
     /// Checks a page or parity page and takes it; puts the cells whose page is known by it into `ready`.
-    ///
-    /// `true` if it is worth storing: a parity page is only while one of its two pages is not.
     pub(super) fn take_page(
         &mut self,
         kind: PageKind,
@@ -129,28 +131,20 @@ impl Download {
         cell: u32,
         payload: &[u8],
         ready: &mut VecDeque<Work>,
-    ) -> Result<bool, TreeError> {
+    ) -> Result<(), TreeError> {
         let state = self.components.get_mut(usize::from(component)).ok_or(TreeError::Range)?;
         let page = state.tree.check_page(kind, cell, payload)?;
         let key = Key { kind, component, cell };
         let is_known = self.pages.contains(key);
         self.pages.insert(key, page);
         state.note_cell(cell);
-        let worth_storing = match kind {
-            PageKind::Page => {
-                state.pages.set(cell, true);
-                true
-            }
-            PageKind::Parity => {
-                state.parities.set(cell, true);
-                let partner = state.tree.geometry().parity_partner(cell);
-                !(state.pages.get(cell) && partner.is_none_or(|partner| state.pages.get(partner)))
-            }
-        };
+        if kind == PageKind::Page {
+            state.pages.set(cell, true);
+        }
         if !is_known {
             self.spread(key, ready);
         }
-        Ok(worth_storing)
+        Ok(())
     }
 
     /// The storage does not have the page after all.
@@ -252,14 +246,7 @@ impl State {
     fn new(tree: Tree) -> Self {
         let g = *tree.geometry();
         let missing = (0..g.blocks()).map(|block| g.block(block).map_or(0, |size| size.source)).collect();
-        Self {
-            tree,
-            have: Bitmap::new(g.chunks()),
-            pages: Bitmap::new(g.cells()),
-            parities: Bitmap::new(g.cells()),
-            missing,
-            recent: [None; RECENT],
-        }
+        Self { tree, have: Bitmap::new(g.chunks()), pages: Bitmap::new(g.cells()), missing, recent: [None; RECENT] }
     }
 
     fn note_cell(&mut self, cell: u32) {

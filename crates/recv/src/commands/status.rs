@@ -1,17 +1,19 @@
 //! `status`: which release runs here.
 
+use std::path::PathBuf;
+
 use fleetcast_cli::{CommandError, out, out_json};
 use fleetcast_install::record::Seen;
 use fleetcast_install::{Disk as _, Loaded, RealFs, Record, load};
 use serde::Serialize;
 
-use crate::config::Settings;
+use crate::config::state_folder;
 use crate::device::STATEMENT;
 use crate::events::Release;
 
 /// Show which release is installed
 ///
-/// Reads the device record, also while a daemon runs. Of the settings it needs only the state folder.
+/// Reads the device record, also while a daemon runs.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -24,8 +26,13 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 
-    #[command(flatten)]
-    settings: Settings,
+    /// Folder for what must survive a restart
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<String>,
+
+    /// Settings file that names this folder
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,7 +59,7 @@ struct Installed {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let folder = self.settings.state()?;
+        let folder = state_folder(self.state, self.config)?;
         let record = match load(&RealFs, &folder).map_err(CommandError::failed)? {
             Loaded::Ok(record) => record,
             Loaded::Missing => Record::default(),

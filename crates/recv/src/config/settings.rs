@@ -30,8 +30,8 @@ const DEFAULT_PROGRESS: Duration = Duration::from_secs(1);
 #[command(next_help_heading = "Settings (each overrides the key of the file)")]
 pub struct Settings {
     /// Settings file; see examples/recv.toml
-    #[arg(long, value_name = "FILE", help_heading = "Options")]
-    pub config: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Public key that releases must be signed with (PEM); repeat for several
     #[arg(long, value_name = "FILE")]
@@ -155,7 +155,7 @@ impl Settings {
     ///
     /// The first [`ConfigError`].
     pub fn load(self) -> Result<Config, ConfigError> {
-        let (source, file) = self.read_file()?;
+        let (source, file) = read(self.config)?;
         let keys_given = source.need("trust", "trust", some(self.trust), file.trust)?;
         let threshold = source.pick("threshold", self.threshold, file.threshold).map_or(1, |(n, _)| n);
         // A key named in a file is looked for beside that file.
@@ -203,23 +203,23 @@ impl Settings {
             progress: progress_interval(progress)?,
         })
     }
+}
 
-    /// The state folder alone, for commands that only look.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if it is not given, or the file is wrong.
-    pub fn state(self) -> Result<PathBuf, ConfigError> {
-        let (source, file) = self.read_file()?;
-        let (state, at) = source.need("state", "state", self.state, file.state)?;
-        place_of(&state, &at)
-    }
+/// The state folder alone, for commands that only look: the one given, else that of the file.
+///
+/// # Errors
+///
+/// [`ConfigError`] if there is none, or the file is wrong.
+pub fn state_folder(state: Option<String>, config: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+    let (source, file) = read(config)?;
+    let (state, at) = source.need("state", "state", state, file.state)?;
+    place_of(&state, &at)
+}
 
-    fn read_file(&self) -> Result<(Source, File), ConfigError> {
-        let Some(path) = &self.config else { return Ok((Source::default(), File::default())) };
-        let (file, lines) = file::read(path)?;
-        Ok((Source { path: path.clone(), lines }, file))
-    }
+fn read(config: Option<PathBuf>) -> Result<(Source, File), ConfigError> {
+    let Some(path) = config else { return Ok((Source::default(), File::default())) };
+    let (file, lines) = file::read(&path)?;
+    Ok((Source { path, lines }, file))
 }
 
 /// A list flag that was given at all.

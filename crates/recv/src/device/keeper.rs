@@ -165,10 +165,10 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
     /// Makes proven images the ones that run, and clears away what was needed for it.
     pub(super) fn install(&mut self, proven: Proven<D, B::Staging>, tell: Tell<'_>) -> Result<(), Fault> {
         self.backend.install(&mut self.state, proven.images)?;
+        let cleared = proven.scratch.into_iter().try_for_each(Scratch::remove).and_then(|()| self.forget_statement());
         if let Some(release) = self.release.take() {
             tell(Event::Installed { release: Release::from(&release), recovered: false });
         }
-        let cleared = proven.scratch.into_iter().try_for_each(Scratch::remove).and_then(|()| self.forget_statement());
         if let Err(fault) = cleared {
             // The release runs. The next start removes what is left.
             tell(Event::Warning { code: fault.code(), reason: fault.to_string() });

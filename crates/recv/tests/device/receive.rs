@@ -60,9 +60,8 @@ fn what_is_lost_is_restored_from_repair_chunks_alone() {
     let mut running = Running::start(&disk()).unwrap();
     // A join behind the last source cell: only repair chunks come before the cycle wraps.
     let schedule = job.carousel.schedule();
-    let start = (0..).find(
-        |&slot| matches!(schedule.at(slot), Some(fleetcast_core::fec::Slot::Chunk { position, .. }) if position >= 500),
-    );
+    let is_repair = |slot: &u64| matches!(schedule.at(*slot), Some(fleetcast_core::fec::Slot::Chunk { position, .. }) if position >= 500);
+    let start = (0..schedule.cycle()).find(is_repair);
     assert_eq!(running.feed(job.packets(start.unwrap()).take(700)).unwrap(), Outcome::Installed);
     assert!(running.device.counters().chunks == 500, "{:?}", running.device.counters());
     let restored = running.events.iter().any(|event| matches!(event, Event::Restored { chunks } if *chunks > 450));

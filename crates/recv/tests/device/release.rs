@@ -76,7 +76,9 @@ fn chunks(g: &Geometry, image: &[u8]) -> Vec<Vec<u8>> {
             Ok(())
         };
         Encoder::default().encode(size, t, source, keep).unwrap();
-        repair.into_iter().for_each(|(at, chunk)| chunks[at] = chunk);
+        for (at, chunk) in repair {
+            chunks[at] = chunk;
+        }
     }
     chunks
 }
@@ -91,7 +93,9 @@ fn tree(g: &Geometry, hasher: &Hasher, chunks: &[Vec<u8>]) -> (Digest, Vec<u8>) 
     let parity = |cell| {
         let mut parity = page(cell);
         parity.resize(g.page_len(PageKind::Parity, cell).unwrap(), 0);
-        g.parity_partner(cell).map(|partner| xor(&mut parity, &page(partner)));
+        if let Some(partner) = g.parity_partner(cell) {
+            xor(&mut parity, &page(partner));
+        }
         hasher.page(PageKind::Parity, &parity).as_ref().to_vec()
     };
     let leaf = |cell| hasher.leaf(cell, hasher.page(PageKind::Page, &page(cell)).as_ref(), &parity(cell));

@@ -18,7 +18,7 @@ use crate::source::Source;
 #[command(after_help = "\
 Examples:
   Before a release goes on air, signatures included:
-    fleetcast-send check box.release --image boot=boot.img --image rootfs=rootfs.img \\
+    fleetcast-send check box.fleetcast --image boot=boot.img --image rootfs=rootfs.img \\
         --trust release-key.pub.pem
 
 Exit codes: 0 all is right, 1 failed, 2 wrong usage, 3 release or images refused.")]

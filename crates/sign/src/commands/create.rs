@@ -9,7 +9,8 @@ use fleetcast_core::manifest::{MAX_CLASSES, MAX_SEQUENCE, Token};
 use fleetcast_core::trust::Unverified;
 use serde::Serialize;
 
-use super::image_arg::{ImageArg, check_unique, progress, token};
+use super::image_arg::{ImageArg, check_unique, token};
+use super::progress;
 use crate::keys::{self, SecretKey};
 use crate::passphrase::PassphraseArgs;
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};

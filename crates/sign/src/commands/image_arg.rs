@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::Token;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A component and its image.
 #[derive(Clone, Debug)]
@@ -42,13 +41,4 @@ pub(super) fn check_unique<'a>(what: &str, names: impl Iterator<Item = &'a Token
         }
     }
     Ok(())
-}
-
-/// A progress bar over octets on stderr, if that is a terminal.
-pub(super) fn progress(octets: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(octets), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:40} {percent:>3} %  {bytes_per_sec}  {eta} left") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

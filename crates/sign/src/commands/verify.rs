@@ -7,7 +7,8 @@ use fleetcast_core::manifest::{Manifest, Token};
 use fleetcast_core::trust::{TrustedKeys, Unverified, Verified, verify};
 use serde::Serialize;
 
-use super::image_arg::{ImageArg, check_unique, progress};
+use super::image_arg::{ImageArg, check_unique};
+use super::progress;
 use crate::release::{Image, ReleaseFile, Summary, VerifyError, check_image, check_pages};
 
 /// Check a release as a device would, and more

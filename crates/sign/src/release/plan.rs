@@ -306,6 +306,18 @@ mod tests {
     }
 
     #[test]
+    fn the_length_of_a_statement_is_known_before_it_is_made() {
+        let sign = |_: &[u8]| [0; 64];
+        for payload_len in [0, 1, 23, 24, 255, 256, 300, 1130, 7000] {
+            for count in 1..=8 {
+                let signers = vec![(KeyId([0; 8]), sign); count];
+                let made = encode_statement(StatementKind::Manifest, &vec![0; payload_len], &signers).unwrap();
+                assert_eq!(made.len(), statement_len(payload_len, count));
+            }
+        }
+    }
+
+    #[test]
     fn a_statement_fits_to_the_octet() {
         let small = named(&[1; 8]);
         let least = match plan(&facts(), &small, 8, 1100) {

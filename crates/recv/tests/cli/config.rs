@@ -1,0 +1,135 @@
+//! Settings, by file and by flag.
+
+use super::common::{Done, Folder, shipped};
+
+/// The smallest good file; each line is one key.
+const GOOD: &str = r#"trust = ["key.pem"]
+vendor = "acme.example"
+classes = ["board-a"]
+interface = "eth0"
+groups = ["239.77.1.1:5077"]
+state = "/var/lib/fleetcast"
+[[target]]
+name = "app"
+path = "/data/app.img"
+"#;
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    for (name, key) in [("key.pem", "release"), ("other.pem", "other")] {
+        folder.write(name, std::fs::read(shipped(&format!("keys/UNSAFE-test-{key}.pub.pem"))).unwrap());
+    }
+    folder
+}
+
+fn check(folder: &Folder, text: &str) -> Done {
+    folder.write("recv.toml", text);
+    folder.recv(&["check-config", "recv.toml"])
+}
+
+#[test]
+fn the_example_is_good() {
+    let folder = folder();
+    std::fs::copy(folder.path("key.pem"), folder.path("release-key.pub.pem")).unwrap();
+    let example = std::fs::read_to_string(shipped("examples/recv.toml")).unwrap();
+    let done = check(&folder, &example).ok();
+    assert!(done.stdout.starts_with("recv.toml: good; trusted keys: "), "{done:?}");
+    // The defaults it shows are good too.
+    let shown = |line: &str| match line.strip_prefix('#') {
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) && key.contains(" = ") => key.to_owned(),
+        _ => line.to_owned(),
+    };
+    let all = example.lines().map(shown).collect::<Vec<_>>().join("\n");
+    assert!(all.contains("\nmax-size = ") && all.contains("\nstaging = "));
+    check(&folder, &all).ok();
+}
+
+#[test]
+fn what_is_wrong_is_told_with_line_and_key() {
+    let folder = folder();
+    check(&folder, GOOD).ok();
+    let cases = [
+        ("vendor", "vender = 1", "recv.toml:2: unknown field `vender`"),
+        ("vendor", "vendor = 7", "recv.toml:2: invalid type"),
+        ("vendor", "vendor = \"a b\"", "recv.toml:2: vendor: \"a b\" is neither"),
+        ("vendor", "", "recv.toml: vendor is not set"),
+        ("vendor", "vendor = \"a\"\nvendor = \"b\"", "recv.toml:3: duplicate key"),
+        ("vendor", "vendor = \"a", "recv.toml:2: "),
+        ("trust", "trust = [\"missing.pem\"]", "recv.toml:1: trust: cannot use key missing.pem"),
+        ("trust", "trust = [\"key.pem\", \"key.pem\"]", "recv.toml:1: trust: key "),
+        ("trust", "threshold = 2\ntrust = [\"key.pem\"]", "recv.toml:2: trust: a threshold of 2 cannot be met"),
+        ("trust", "threshold = 0\ntrust = [\"key.pem\"]", "recv.toml:2: trust: a threshold of 0"),
+        ("classes", "classes = []", "recv.toml:3: classes: the list is empty"),
+        ("interface", "interface = \"\"", "recv.toml:4: interface: it is empty"),
+        ("groups", "groups = [\"10.0.0.1:5077\"]", "recv.toml:5: groups: 10.0.0.1 is no multicast address"),
+        ("groups", "groups = [\"239.77.1.1\"]", "recv.toml:5: groups: \"239.77.1.1\" is not ADDR:PORT"),
+        ("groups", "groups = [\"232.1.1.1:5\"]", "recv.toml:5: groups: group 232.1.1.1 is source-specific"),
+        ("groups", "groups = [\"239.77.1.1:0\"]", "recv.toml:5: groups: group 239.77.1.1 needs a UDP port"),
+        ("interface", "interface = \"eth0\"\nsource = \"me\"", "recv.toml:5: source: \"me\" is not an IP address"),
+        ("state", "state = \"here\"", "recv.toml:6: state: \"here\" must be an absolute path"),
+        ("state", "state = \"/x\"\nreceive-buffer = \"4 M\"", "recv.toml:7: receive-buffer: \"4 M\" is no size"),
+        ("state", "state = \"/x\"\nreceive-buffer = \"8G\"", "recv.toml:7: receive-buffer: 8589934592 octets"),
+        ("state", "state = \"/x\"\nmax-packet = 83", "recv.toml:7: max-packet: 83, where 84 to 8972"),
+        ("state", "state = \"/x\"\nstaging = 1025", "recv.toml:7: staging: 1025, where 256 to 1024"),
+        ("state", "state = \"/x\"\nprogress-interval = \"1d\"", "recv.toml:7: progress-interval: \"1d\" is no time"),
+        ("name", "name = \"../app\"", "recv.toml:8: name: \"../app\" is no target name"),
+        ("path", "path = \"data/app.img\"", "recv.toml:9: path: \"data/app.img\" must be an absolute path"),
+        ("path", "path = \"/data/../app.img\"", "recv.toml:9: path: \"/data/../app.img\" must be"),
+        ("path", "path = \"/x\"\nmax-size = \"big\"", "recv.toml:10: max-size: \"big\" is no size"),
+        ("path", "path = \"/x\"\nmode = 7", "recv.toml:10: unknown field `mode`"),
+        ("path", "path = \"/x\"\n[[target]]\nname = \"app\"\npath = \"/y\"", "recv.toml:11: name: targets app and app"),
+        (
+            "path",
+            "path = \"/x\"\n[[target]]\nname = \"b\"\npath = \"/x\"",
+            "recv.toml:11: name: targets app and b have the same path",
+        ),
+        ("[[target]]", "", "recv.toml:7: unknown field `name`"),
+    ];
+    for (key, with, expected) in cases {
+        let mut lines: Vec<_> = GOOD.lines().collect();
+        let at = lines.iter().position(|line| line.starts_with(key)).unwrap();
+        lines[at] = with;
+        let text: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+        check(&folder, &text.join("\n")).failed(78, &[expected]);
+    }
+    let none = GOOD.split("[[target]]").next().unwrap();
+    check(&folder, none).failed(78, &["recv.toml: target is not set"]);
+    folder.recv(&["check-config", "missing.toml"]).failed(78, &["missing.toml: cannot read it: No such file"]);
+    folder.write("recv.toml", b"\xff\xfe");
+    folder.recv(&["check-config", "recv.toml"]).failed(78, &["recv.toml: cannot read it"]);
+}
+
+#[test]
+fn flags_override_the_file_and_are_checked_alike() {
+    let folder = folder();
+    folder.write("recv.toml", GOOD);
+    // An interface that does not exist is the last thing found out, once all settings are good.
+    let state = folder.path("state");
+    let targets = folder.path("app.img");
+    let (state, target) = (state.to_str().unwrap(), format!("app={}", targets.to_str().unwrap()));
+    let base = ["receive", "--config", "recv.toml", "--once", "--state", state, "--target", &target];
+    let with = |flags: &[&str]| folder.recv(&[&base[..], flags].concat());
+    with(&["--interface", "nosuch0"]).failed(1, &["no interface has the name or address nosuch0", "lo (127.0.0.1"]);
+    for (flags, expected) in [
+        (["--trust", "none.pem"], "--trust: cannot use key none.pem"),
+        (["--threshold", "2"], "trust: a threshold of 2 cannot be met"),
+        (["--vendor", ""], "--vendor: \"\" is neither"),
+        (["--class", "a b"], "--class: \"a b\" is neither"),
+        (["--group", "1.2.3.4:5"], "--group: 1.2.3.4 is no multicast address"),
+        (["--source", "ff02::1"], "source ff02::1 is no unicast address"),
+        (["--target", "app"], "--target: \"app\" is not NAME=PATH"),
+        (["--target", "app=/other"], "--target: targets app and app have the same name"),
+        (["--max-size", "app"], "--max-size: \"app\" is not NAME=SIZE"),
+        (["--max-size", "web=1M"], "--max-size: there is no target \"web\""),
+        (["--max-size", "app=much"], "--max-size: \"much\" is no size"),
+        (["--receive-buffer", "0"], "--receive-buffer: 0 octets"),
+        (["--max-packet", "9000"], "--max-packet: 9000, where"),
+        (["--staging", "1"], "--staging: 1, where"),
+        (["--progress-interval", "1ms"], "--progress-interval: shorter than 10ms"),
+    ] {
+        with(&flags).failed(78, &[expected]);
+    }
+    folder
+        .recv(&["receive"])
+        .failed(78, &["--trust: trust is not set; give --trust, or name a settings file by --config"]);
+}

@@ -1,0 +1,8 @@
+//! The real `fleetcast-recv`, driven as a user drives it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+mod common;
+mod config;
+mod frame;
+mod sockets;
