@@ -6,6 +6,8 @@
 //! cargo run --release -p fleetcast-netlab --example link_speed
 //! ```
 
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
 use std::error::Error;
 use std::io::Write as _;
 use std::process::Command;
@@ -145,7 +147,7 @@ fn receive(home: &Fleet, release: &Release, size: usize, rate: u32, is_offloaded
     let loss = receiver.all("progress").pop().and_then(|event| event["loss"].as_f64()).unwrap_or_default();
     let sender_cpu = sender.process.cpu_seconds() - sender_start;
     // The end of the receiver is seen while it is waited for: its peak is in restoring and reading back.
-    receiver.process.wait(Duration::from_secs(120))?;
+    receiver.process.wait(Duration::from_mins(2))?;
     receiver.success();
     let gib = size as f64 / f64::from(1 << 30);
     let reception = Reception {

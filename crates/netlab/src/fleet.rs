@@ -30,7 +30,7 @@ pub const VENDOR: &str = "acme.example";
 pub const CLASS: &str = "board-a";
 
 /// Longest that anything is waited for: far more than any test needs, however busy the machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A bench with one release key.
 #[derive(Debug)]
@@ -52,7 +52,8 @@ impl Fleet {
             return None;
         }
         let fleet = Self { lab: Lab::new(name).unwrap() };
-        fleet.key("release");
+        // Before any device looks for it.
+        let _ = fleet.key("release");
         Some(fleet)
     }
 
@@ -77,7 +78,6 @@ impl Fleet {
     }
 
     /// Starts a release with this sequence number.
-    #[must_use]
     pub fn draft(&self, sequence: u64) -> Draft<'_> {
         Draft::new(self, sequence)
     }
@@ -98,7 +98,6 @@ impl Fleet {
     /// # Panics
     ///
     /// If it cannot be started.
-    #[must_use]
     pub fn send(&self, host: &Host, release: &Release, options: &str) -> Run {
         let mut command = Command::new(program("send"));
         command.arg("run").arg(&release.file).arg("--json").args(options.split_ascii_whitespace());
@@ -114,6 +113,7 @@ impl Fleet {
     /// # Panics
     ///
     /// If it cannot be made.
+    #[must_use]
     pub fn key(&self, name: &str) -> (PathBuf, PathBuf) {
         let [key, public] = ["pem", "pub.pem"].map(|end| self.path(&format!("{name}.{end}")));
         if !key.exists() {

@@ -1,5 +1,4 @@
 //! Images of all sizes, and what they cost.
-#![expect(clippy::unwrap_used, reason = "test code")]
 
 use fleetcast_netlab::fleet::{Fleet, noise};
 

@@ -56,16 +56,23 @@ fn a_sender_works_behind_a_firewall_that_lets_nothing_in_and_has_nothing_open() 
     let mut send = fleet.send(&sender, &release, "--rate 10M");
     let source: SocketAddr = send.wait_for("ready")["source"].as_str().unwrap().parse().unwrap();
 
-    // Nothing in the way: it is the socket itself that takes nothing.
+    // Nothing is in the way, as an ordinary socket shows: it is the sender's that takes nothing.
+    let ordinary = sender.enter(|| UdpSocket::bind((sender.v4(), 0)).unwrap()).unwrap();
     let thrower = device.host.enter(|| UdpSocket::bind((device.host.v4(), 4000)).unwrap()).unwrap();
-    for _ in 0..200 {
-        thrower.send_to(&[0x10; 1000], (sender.v4(), source.port())).unwrap();
+    let ports = [source.port(), ordinary.local_addr().unwrap().port()];
+    for port in ports.repeat(50) {
+        thrower.send_to(&[0x10; 1000], (sender.v4(), port)).unwrap();
     }
     thread::sleep(Duration::from_millis(100));
     let open = sockets(&sender, "udp");
-    assert_eq!(open.len(), 1, "{open:?}");
-    let queues = &open[0][4];
-    assert_eq!(queues.split_once(':').unwrap().1, "00000000", "octets that wait to be read: {open:?}");
+    assert_eq!(open.len(), 2, "{open:?}");
+    let [queue, control] = ports.map(|port| {
+        let end = format!(":{port:04X}");
+        let socket = open.iter().find(|columns| columns[1].ends_with(&end)).unwrap();
+        socket[4].split_once(':').unwrap().1
+    });
+    assert_eq!(queue, "00000000", "octets that wait to be read: {open:?}");
+    assert_ne!(control, "00000000", "octets that wait to be read: {open:?}");
     for table in ["udp6", "tcp", "tcp6", "raw", "raw6", "packet", "udplite"] {
         assert!(sockets(&sender, table).is_empty(), "{table}");
     }

@@ -25,6 +25,8 @@ pub struct Options {
     pub once: bool,
     /// After this time in any case.
     pub timeout: Option<Duration>,
+    /// Percent of the datagrams that are thrown away at random.
+    pub simulated_loss: u8,
 }
 
 /// What ended a run that is not over.
@@ -122,7 +124,7 @@ impl Run {
                     self.look_for_stall(reporter)?;
                 }
                 _ = report.tick() => self.tell_progress(reporter),
-                outcome = batch(&mut self.net, &mut self.device, self.clock, reporter) => {
+                outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
                     match outcome.map_err(|e| self.broken(&e))?.map_err(device_error)? {
                         Outcome::Going => {}
                         Outcome::Installed if options.once => return Ok(End::Installed),
@@ -227,13 +229,15 @@ async fn batch(
     net: &mut Receiver,
     device: &mut Device<RealFs, FileBackend<RealFs>>,
     clock: Clock,
+    simulated_loss: u8,
     reporter: &mut Reporter,
 ) -> io::Result<Result<Outcome, DeviceError>> {
     let mut result = Ok(Outcome::Going);
     let now = clock.now();
     net.receive(|from, datagram| {
         // What ends a run leaves the rest of the batch behind.
-        if matches!(result, Ok(Outcome::Going)) {
+        let is_kept = simulated_loss == 0 || fastrand::u8(..100) >= simulated_loss;
+        if is_kept && matches!(result, Ok(Outcome::Going)) {
             result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
         }
     })

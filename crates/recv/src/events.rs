@@ -218,7 +218,7 @@ impl fmt::Display for Event {
             Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.traffic.loss * 100.0),
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
-            Self::Restored { chunks } => write!(f, "restored {chunks} lost chunks"),
+            Self::Restored { chunks } => write!(f, "restored {chunks} chunks from repair chunks"),
             Self::ReadbackMismatch { components, times } => {
                 write!(f, "components {components:?} read back wrong (time {times}): receiving again what differs")
             }

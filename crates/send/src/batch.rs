@@ -1,5 +1,6 @@
 //! Packets back to back, as one system call can send them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// A stretch of datagrams of equal length; the last may be shorter (UDP GSO).
@@ -13,8 +14,8 @@ struct Run {
 #[derive(Debug, Default)]
 pub struct Batch {
     octets: Vec<u8>,
-    runs: Vec<Run>,
-    packets: usize,
+    /// Runs not taken yet.
+    runs: VecDeque<Run>,
 }
 
 impl Batch {
@@ -22,7 +23,6 @@ impl Batch {
     pub fn clear(&mut self) {
         self.octets.clear();
         self.runs.clear();
-        self.packets = 0;
     }
 
     /// Adds a packet.
@@ -31,34 +31,38 @@ impl Batch {
         self.octets.extend_from_slice(header);
         self.octets.extend_from_slice(payload);
         let end = self.octets.len();
-        self.packets += 1;
-        match self.runs.last_mut() {
+        match self.runs.back_mut() {
             Some(run) if run.is_open() && end - start <= run.segment => run.octets.end = end,
-            _ => self.runs.push(Run { octets: start..end, segment: end - start }),
+            _ => self.runs.push_back(Run { octets: start..end, segment: end - start }),
         }
     }
 
-    /// Octets of all packets.
+    /// Octets of all packets, those of runs taken included.
     #[must_use]
     pub fn octets(&self) -> usize {
         self.octets.len()
     }
 
-    /// Number of packets.
-    #[must_use]
-    pub fn packets(&self) -> usize {
-        self.packets
-    }
-
-    /// Whether there is nothing to send.
+    /// Whether all runs are taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.packets == 0
+        self.runs.is_empty()
     }
 
-    /// The runs in order: octets, and the length of each packet but perhaps the last.
+    /// The runs not taken, in order: octets, and the length of each packet but perhaps the last.
     pub fn runs(&self) -> impl Iterator<Item = (&[u8], usize)> {
         self.runs.iter().filter_map(|run| Some((self.octets.get(run.octets.clone())?, run.segment)))
+    }
+
+    /// The first run not taken.
+    #[must_use]
+    pub fn first_run(&self) -> Option<(&[u8], usize)> {
+        self.runs().next()
+    }
+
+    /// Takes the first run off.
+    pub fn take_run(&mut self) {
+        self.runs.pop_front();
     }
 }
 
@@ -78,7 +82,7 @@ mod tests {
         for &length in lengths {
             batch.push(&[0; 20], &vec![0; length - 20]);
         }
-        assert_eq!((batch.packets(), batch.octets()), (lengths.len(), lengths.iter().sum()));
+        assert_eq!(batch.octets(), lengths.iter().sum::<usize>());
         batch.runs().map(|(octets, segment)| (octets.len(), segment)).collect()
     }
 
@@ -87,6 +91,17 @@ mod tests {
         assert_eq!(runs(&[100, 100, 100]), [(300, 100)]);
         assert_eq!(runs(&[100, 100, 60, 60, 100]), [(260, 100), (60, 60), (100, 100)]);
         assert_eq!(runs(&[60, 100, 60]), [(60, 60), (160, 100)]);
+    }
+
+    #[test]
+    fn runs_are_taken_in_order() {
+        let mut batch = Batch::default();
+        batch.push(&[1; 20], &[1]);
+        batch.push(&[2; 20], &[2, 2]);
+        batch.take_run();
+        assert_eq!(batch.runs().collect::<Vec<_>>(), [(&[2; 22][..], 22)]);
+        batch.take_run();
+        assert!(batch.is_empty() && batch.octets() == 43);
     }
 
     #[test]

@@ -120,19 +120,16 @@ impl Drive<'_> {
                 let sent = self.sent();
                 (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent }));
             }
-            batch.clear();
-            let mut octets = self.carousel.next_len();
-            while batch.octets() < BATCH && !self.is_complete() && pacer.may_send(now, octets) {
-                self.carousel.next_packet(&mut batch)?;
-                pacer.sent(octets);
-                octets = self.carousel.next_len();
+            if batch.is_empty() {
+                batch.clear();
+                self.fill(&mut batch, &mut pacer, now)?;
             }
             let work = async {
                 if batch.is_empty() {
-                    let until = pacer.next_send(octets).min(meter.next());
+                    let until = pacer.next_send(self.carousel.next_len()).min(meter.next());
                     timer.sleep(until.saturating_sub(now)).await.map_err(RunError::Timer)
                 } else {
-                    self.send(&batch, &timer).await
+                    self.send(&mut batch, &timer).await
                 }
             };
             tokio::select! {
@@ -141,13 +138,13 @@ impl Drive<'_> {
                 () = &mut stop => return Ok(End::Stopped),
             }
             let (cycles, _) = self.carousel.progress();
-            if cycles > complete {
+            if cycles > complete && batch.is_empty() {
                 complete = cycles;
                 let sent = self.sent();
                 (self.tell)(&Event::Cycle { cycles, sent });
-            }
-            if self.is_complete() {
-                return Ok(End::Cycles);
+                if self.is_complete() {
+                    return Ok(End::Cycles);
+                }
             }
             // A carousel that never has to wait must notice signals all the same.
             tokio::select! {
@@ -170,19 +167,33 @@ impl Drive<'_> {
         }
     }
 
-    /// Sends a batch, however long the system needs for it.
-    async fn send(&mut self, batch: &Batch, timer: &Timer) -> Result<(), RunError> {
-        for (datagrams, segment) in batch.runs() {
-            loop {
-                match self.sender.send(datagrams, segment).await {
-                    Ok(()) => break,
-                    Err(SendError::Transient(error)) => self.failed(&error),
-                    Err(error) => return Err(error.into()),
-                }
-                timer.sleep(RETRY).await.map_err(RunError::Timer)?;
+    /// Adds the packets that may go at `now`.
+    fn fill(&mut self, batch: &mut Batch, pacer: &mut Pacer, now: Duration) -> Result<(), CellError> {
+        loop {
+            let octets = self.carousel.next_len();
+            if batch.octets() >= BATCH || self.is_complete() || !pacer.may_send(now, octets) {
+                return Ok(());
             }
-            self.sent.packets += datagrams.len().div_ceil(segment.max(1)) as u64;
-            self.sent.octets += datagrams.len() as u64;
+            self.carousel.next_packet(batch)?;
+            pacer.sent(octets);
+        }
+    }
+
+    /// Sends a batch. If the system cannot for now, what is left of it stays and the call returns after a while.
+    async fn send(&mut self, batch: &mut Batch, timer: &Timer) -> Result<(), RunError> {
+        while let Some((datagrams, segment)) = batch.first_run() {
+            match self.sender.send(datagrams, segment).await {
+                Ok(()) => {
+                    self.sent.packets += datagrams.len().div_ceil(segment.max(1)) as u64;
+                    self.sent.octets += datagrams.len() as u64;
+                    batch.take_run();
+                }
+                Err(SendError::Transient(error)) => {
+                    self.failed(&error);
+                    return timer.sleep(RETRY).await.map_err(RunError::Timer);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

@@ -188,7 +188,7 @@ fn tell_line(event: &Event) {
         Event::Warning { reason, .. } => fleetcast_cli::warn(reason),
         Event::Ready(ready) => fleetcast_cli::note(ready),
         Event::Stopped { reason, cycles, sent } => {
-            fleetcast_cli::note(format_args!("stopped ({reason}) after {cycles} complete cycles: {sent}"));
+            fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}"));
         }
     }
 }

@@ -31,7 +31,6 @@ impl Device {
     /// # Panics
     ///
     /// If it cannot be started.
-    #[must_use]
     pub fn start(&self, options: &str) -> Run {
         let (trust, state) = (self.trust.display().to_string(), self.folder.join("state").display().to_string());
         let flags = [

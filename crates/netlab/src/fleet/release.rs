@@ -88,6 +88,8 @@ impl<'a> Draft<'a> {
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut image = vec![0; len];
     fastrand::Rng::with_seed(seed).fill(&mut image);
-    image.iter_mut().for_each(|octet| *octet = (*octet).max(1));
+    for octet in &mut image {
+        *octet = (*octet).max(1);
+    }
     image
 }

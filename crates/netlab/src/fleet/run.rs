@@ -97,7 +97,7 @@ impl Run {
     #[track_caller]
     pub fn success(&mut self) -> Value {
         assert_eq!(self.exit_code(), 0, "{}", self.process.stderr().unwrap());
-        self.all("stopped").pop().expect("a stopped event")
+        self.all("stopped").pop().unwrap()
     }
 
     /// Sends a signal and gives the exit code that follows.

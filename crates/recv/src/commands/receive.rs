@@ -37,6 +37,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     timeout: Option<Duration>,
 
+    /// Throw away this share of the datagrams at random, to try out what loss costs: percent, 0 to 90
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(..=90))]
+    simulate_loss: u8,
+
     /// Tell events and progress as JSON lines on stdout
     #[arg(long)]
     json: bool,
@@ -48,7 +52,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let config = self.settings.load()?;
-        let options = Options { once: self.once, timeout: self.timeout };
+        let options = Options { once: self.once, timeout: self.timeout, simulated_loss: self.simulate_loss };
         let mut reporter = Reporter::new(self.json);
         // Sockets, timers and signals on this one thread.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

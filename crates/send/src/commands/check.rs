@@ -120,7 +120,7 @@ impl Facts {
             let (source, repair) = (HumanCount(c.source_chunks.into()), HumanCount(c.repair_chunks.into()));
             line("  chunks", format!("{source} source, {repair} repair, of {} octets", c.chunk));
         }
-        let time = Duration::from_secs(self.cycle_octets * 8 / 10_000_000);
+        let time = Duration::from_secs((self.cycle_octets * 8).div_ceil(10_000_000));
         line(
             "cycle",
             format!(

@@ -128,10 +128,9 @@ impl Args {
         let mut tell = |event: &_| reporter.tell(event);
         let end = driver::run(&mut carousel, &mut sender, pace, self.cycles, stop, &mut tell).await;
         match (end, self.cycles) {
-            (Ok(End::Stopped), Some(cycles)) => Err(CommandError::failed(format!(
-                "stopped after {} complete cycles of the {cycles} asked for",
-                carousel.progress().0
-            ))),
+            (Ok(End::Stopped), Some(cycles)) => {
+                Err(CommandError::failed(format!("stopped with {} of {cycles} cycles complete", carousel.progress().0)))
+            }
             (Ok(_), _) => Ok(()),
             (Err(error), _) => Err(broken_off(error)),
         }

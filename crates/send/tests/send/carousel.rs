@@ -16,8 +16,8 @@ fn packets(carousel: &mut Carousel, count: usize) -> Vec<Vec<u8>> {
         batch.clear();
         let octets = carousel.next_len();
         carousel.next_packet(&mut batch).unwrap();
-        let (packet, segment) = batch.runs().next().unwrap();
-        assert_eq!((packet.len(), segment, batch.packets()), (octets, octets, 1));
+        let (packet, segment) = batch.first_run().unwrap();
+        assert_eq!((packet.len(), segment), (octets, octets));
         packet.to_vec()
     };
     (0..count).map(next).collect()

@@ -6,5 +6,6 @@ mod carousel;
 mod check;
 mod fixture;
 mod frame;
+mod link;
 mod run;
 mod source;

@@ -151,8 +151,7 @@ fn the_rate_is_kept() {
             got
         };
         // A busy machine may take the time to send away, now and then.
-        let got: Vec<_> = (0..4).map(|_| measure()).collect();
-        assert!(got.iter().any(|got| *got > asked * 0.99), "{got:?} instead of {asked}");
+        assert!((0..5).any(|_| measure() > asked * 0.99), "never {asked}");
     }
 }
 
@@ -173,7 +172,7 @@ fn a_signal_ends_an_endless_carousel_well_and_a_counted_one_not() {
         let done = end(child);
         assert_eq!(done.code, Some(code), "{done:?}");
         assert!(done.stderr.contains("sending to 239.") && done.stderr.contains("stopped (signal)"), "{done:?}");
-        assert_eq!(done.stderr.contains("complete cycles of the 1000 asked for"), code == 1, "{done:?}");
+        assert_eq!(done.stderr.contains("of 1000 cycles complete"), code == 1, "{done:?}");
         assert!(done.stdout.is_empty(), "{done:?}");
     }
 }
