@@ -23,7 +23,7 @@ else
   apt-cache show "$meta" >/dev/null 2>&1 || as_root apt-get update -qq
   kernel=$(apt-cache depends "$meta" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
   [ -n "$kernel" ] || die "the package $meta is not available here; give an image: $0 IMAGE"
-  apt-get download -qq "$kernel"
+  apt-get download -qq -o APT::Sandbox::User=root "$kernel"
   dpkg-deb -x ./*.deb package
   image=$(ls "$work"/package/boot/vmlinuz-*)
   cd - >/dev/null
@@ -41,7 +41,7 @@ fleetcast-sign verify "$work/kernel.fleetcast" --trust "$work/release.pub.pem" -
 
 echo "== multicast on loopback"
 fleetcast-send run "$work/kernel.fleetcast" --image kernel="$image" \
-  --group 239.255.70.67:4701 --interface lo --rate 40M --start 0.5 --json >"$work/send.log" &
+  --group 239.255.70.67:4701 --interface lo --rate 40M --start 0.3 --json >"$work/send.log" &
 sender=$!
 
 echo "== receive, verify, install (10 % of the packets are thrown away on purpose)"

@@ -67,18 +67,22 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Mbit/s of hashing an image chunk by chunk and writing it to a file, on one core.
+/// Mbit/s of hashing an image chunk by chunk and writing it to a file, on one core: the best of five times.
 fn hash_and_write(image: &[u8]) -> Outcome<f64> {
     let hasher = Hasher::new(1, 0, &[0; 32], false);
-    let mut file = tempfile::tempfile()?;
-    let start = Instant::now();
-    for run in image.chunks(64 << 10) {
-        for chunk in run.chunks(1024) {
-            std::hint::black_box(hasher.chunk(chunk));
+    let mut best = 0.0;
+    for _ in 0..5 {
+        let mut file = tempfile::tempfile()?;
+        let start = Instant::now();
+        for run in image.chunks(64 << 10) {
+            for chunk in run.chunks(1024) {
+                std::hint::black_box(hasher.chunk(chunk));
+            }
+            file.write_all(run)?;
         }
-        file.write_all(run)?;
+        best = f64::max(best, mbit(image.len(), start.elapsed()));
     }
-    Ok(mbit(image.len(), start.elapsed()))
+    Ok(best)
 }
 
 /// Mbit/s that come through the link without any work on them.

@@ -33,7 +33,7 @@ fn main() {
                     continue;
                 }
                 let (seed, joins) = (args.seed, args.joins);
-                let cost = Cost::of(&release.carousel, release.trust(), &release.policy(), channel, seed, joins);
+                let cost = Cost::of(&release, channel, seed, joins);
                 let plain = Cost::of_plain(release.carousel.image_packets(), channel, seed, joins);
                 println!(
                     "| {mib} MiB | {:.0} % | {run} | {:.3} | {:.3} | {:.3} | {:.2} | {:.2} |",

@@ -1,9 +1,9 @@
 //! What a reception costs on air: packets sent from the join until complete, over the packets of the bare image.
 
-use fleetcast_core::session::{Config, Policy, Receiver};
-use fleetcast_core::trust::TrustedKeys;
+use fleetcast_core::session::{Config, Receiver};
 
-use crate::sim::{Carousel, Channel, Losses, Store, receive, receive_plain};
+use crate::release::{Release, policy, trust};
+use crate::sim::{Channel, Losses, Store, receive, receive_plain};
 
 /// Ratios of packets sent to image packets, over many joins.
 #[derive(Clone, Debug, Default)]
@@ -16,17 +16,11 @@ impl Cost {
     /// Receives `joins` times, each from a random place of the loop, with seeds from `first_seed` on.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    pub fn of(
-        carousel: &Carousel,
-        trust: &TrustedKeys,
-        policy: &Policy,
-        channel: Channel,
-        first_seed: u64,
-        joins: u64,
-    ) -> Self {
+    pub fn of(release: &Release, channel: Channel, first_seed: u64, joins: u64) -> Self {
+        let carousel = &release.carousel;
         let image = carousel.image_packets() as f64;
         let one = |seed: u64| {
-            let config = Config { trust: trust.clone(), policy: policy.clone(), staging: 1024, seed };
+            let config = Config { trust: trust(), policy: policy(), staging: 1024, seed };
             let mut store = Store { is_pages_only: true, ..Store::default() };
             let start = fastrand::Rng::with_seed(!seed).u64(..carousel.schedule().cycle());
             let mut losses = Losses::new(channel, seed);

@@ -10,11 +10,18 @@ use fleetcast_core::trust::{PublicKey, TrustedKeys};
 
 use fleetcast_sign::keys::SecretKey;
 use fleetcast_sign::release::{Coding, Draft, Facts, Image, Input, Wanted, plan};
+use sha2::{Digest as _, Sha256};
 
 use crate::sim::{Carousel, Store};
 use crate::vectors::{image, one, unhex};
 
-/// The key that signed the vectors.
+/// Vendor of all releases here.
+pub const VENDOR: Uuid = Uuid(*b"\xbc\xc1\x69\x65\x6f\x3a\x53\x38\x9d\x83\xd8\xb5\x65\xc6\x3b\xc7");
+
+/// Class of all releases here.
+pub const CLASS: Uuid = Uuid(*b"\xbe\xeb\x81\x2d\xff\x36\x5b\x67\x83\x7e\xf9\x54\xc8\x59\xed\x52");
+
+/// The key that signs all releases here; everyone has its private half.
 ///
 /// # Panics
 ///
@@ -32,9 +39,6 @@ pub struct Release {
     pub carousel: Carousel,
     /// Its images.
     pub images: Vec<Vec<u8>>,
-    trust: TrustedKeys,
-    vendor: Uuid,
-    class: Uuid,
 }
 
 impl Release {
@@ -48,9 +52,7 @@ impl Release {
         let vector = one(&format!("release/{name}"));
         let seeds = vector.all("component").map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
         let images: Vec<_> = seeds.map(|fields| image(&fields[3], fields[2].parse().unwrap())).collect();
-        let uuid = |key| Uuid(unhex(vector.get(key)).try_into().unwrap());
-        let carousel = Carousel::new(&vector.body, &images, &trust());
-        Self { carousel, images, trust: trust(), vendor: uuid("vendor"), class: uuid("class") }
+        Self { carousel: Carousel::new(&vector.body, &images, &trust()), images }
     }
 
     /// A release number 1 of one component with an image of `size` octets that no two chunks of are alike, made as `fleetcast-sign create`
@@ -63,61 +65,64 @@ impl Release {
     pub fn generated(size: usize) -> Self {
         let mut image = vec![0; size];
         fastrand::Rng::with_seed(size as u64).fill(&mut image);
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(&image).unwrap();
-        let rootfs = Token::new("rootfs").unwrap();
+        let name = Token::new("rootfs").unwrap();
         let coding = Coding { chunk: 1024, repair: 100, digest: 16 };
-        let (vendor, class) = (Uuid([1; 16]), Uuid([2; 16]));
-        let facts = Facts {
-            sequence: 1,
-            security_version: 0,
-            version: Token::new("1.0").unwrap(),
-            vendor,
-            classes: vec![class],
-            from: None,
-        };
-        let wanted = Wanted { name: rootfs.clone(), target: rootfs.clone(), size: size as u64, coding };
-        let geometry = *plan(&facts, &[wanted], 1, 1232).unwrap().first().unwrap();
-        let image_file = Image::open(file.path()).unwrap();
-        let input = Input { name: rootfs.clone(), target: rootfs, image: image_file, geometry };
-        let key = SecretKey::from_seed(&[3; 32]).unwrap();
-        let trust = TrustedKeys::new(vec![key.public()], 1).unwrap();
-        let mut release = Vec::new();
-        Draft::new(&facts, &[input], &[key], &|_| {}).unwrap().write_to(&mut release).unwrap();
-        let images = vec![image];
-        Self { carousel: Carousel::new(&release, &images, &trust), images, trust, vendor, class }
+        let wanted = Wanted { name: name.clone(), target: name, size: size as u64, coding };
+        let geometry = *plan(&facts(1), &[wanted], 1, 1232).unwrap().first().unwrap();
+        Self::made(1, vec![("rootfs", image, geometry)])
     }
 
-    /// Who must have signed it.
-    #[must_use]
-    pub const fn trust(&self) -> &TrustedKeys {
-        &self.trust
-    }
-
-    /// What a device needs to take this release; it has never installed one.
+    /// A release of images for targets, each cut as its geometry says, for devices that take the releases of the vectors.
     ///
     /// # Panics
     ///
-    /// Never: the names of its targets are tokens.
+    /// If a geometry is not for its image, or the temporary folder has no room for the images.
     #[must_use]
-    pub fn policy(&self) -> Policy {
-        let targets = ["boot", "kernel", "rootfs", "slot"];
-        let target = |name: &str| Target { name: Token::new(name).unwrap(), max_size: 1 << 34 };
-        Policy {
-            vendor: self.vendor,
-            classes: vec![self.class],
-            targets: targets.map(target).to_vec(),
-            installed: None,
-            seen: None,
-            max_packet: 1500,
-        }
+    pub fn made(sequence: u64, images: Vec<(&str, Vec<u8>, Geometry)>) -> Self {
+        let input = |(target, image, geometry): &(&str, Vec<u8>, Geometry)| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(image).unwrap();
+            let name = Token::new(target).unwrap();
+            let image = Image::open(file.path()).unwrap();
+            Input { name: name.clone(), target: name, image, geometry: *geometry }
+        };
+        let inputs: Vec<_> = images.iter().map(input).collect();
+        let key = SecretKey::from_seed(&Sha256::digest("fleetcast UNSAFE test release").into()).unwrap();
+        let mut file = Vec::new();
+        Draft::new(&facts(sequence), &inputs, &[key], &|_| {}).unwrap().write_to(&mut file).unwrap();
+        let images: Vec<_> = images.into_iter().map(|(_, image, _)| image).collect();
+        Self { carousel: Carousel::new(&file, &images, &trust()), images }
     }
+}
 
-    /// A receiver on such a device.
-    #[must_use]
-    pub fn receiver(&self) -> Receiver {
-        Receiver::new(Config { trust: self.trust.clone(), policy: self.policy(), staging: 1024, seed: 7 })
+/// What a device needs to take these releases; it has never installed one.
+///
+/// # Panics
+///
+/// Never: the names of its targets are tokens.
+#[must_use]
+pub fn policy() -> Policy {
+    let targets = ["boot", "kernel", "rootfs", "slot"];
+    let target = |name: &str| Target { name: Token::new(name).unwrap(), max_size: 1 << 34 };
+    Policy {
+        vendor: VENDOR,
+        classes: vec![CLASS],
+        targets: targets.map(target).to_vec(),
+        installed: None,
+        seen: None,
+        max_packet: 1500,
     }
+}
+
+/// A receiver on such a device.
+#[must_use]
+pub fn receiver() -> Receiver {
+    Receiver::new(Config { trust: trust(), policy: policy(), staging: 1024, seed: 7 })
+}
+
+fn facts(sequence: u64) -> Facts {
+    let version = Token::new(&format!("{sequence}.0")).unwrap();
+    Facts { sequence, security_version: 1, version, vendor: VENDOR, classes: vec![CLASS], from: None }
 }
 
 /// Restores what `receiver` lacks of the images in `store`.

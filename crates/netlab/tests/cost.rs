@@ -11,7 +11,7 @@ const JOINS: u64 = 200;
 
 fn mean_at_16_mib_is_at_most(most: f64, loss: f64) {
     let release = Release::generated(16 << 20);
-    let cost = Cost::of(&release.carousel, release.trust(), &release.policy(), Channel::Independent(loss), 0, JOINS);
+    let cost = Cost::of(&release, Channel::Independent(loss), 0, JOINS);
     println!("16 MiB, {loss} lost, seeds 0..{JOINS}: mean {:.4}, p99 {:.4}", cost.mean(), cost.p99());
     assert!(cost.mean() <= most, "mean {:.4} of seeds 0..{JOINS}, at most {most}", cost.mean());
 }
@@ -44,8 +44,7 @@ fn with_20_percent_lost_sixteen_mib_cost_at_most_1_34_images() {
 #[test]
 fn the_same_seed_gives_the_same_reception() {
     let release = Release::generated(1 << 20);
-    let cost =
-        |seed| Cost::of(&release.carousel, release.trust(), &release.policy(), Channel::Bursts(0.1), seed, 1).mean();
+    let cost = |seed| Cost::of(&release, Channel::Bursts(0.1), seed, 1).mean();
     assert!((cost(7) - cost(7)).abs() < f64::EPSILON);
     assert!((0..9).any(|seed| (cost(seed) - cost(7)).abs() > f64::EPSILON));
 }

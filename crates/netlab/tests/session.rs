@@ -5,7 +5,7 @@ use fleetcast_core::session::{Action, Config, Mark, Policy, Receiver, RefuseReas
 use fleetcast_core::time::Instant;
 use fleetcast_core::trust::verify;
 use fleetcast_core::wire::{HEADER_LEN, PageKind};
-use fleetcast_netlab::release::{Release, restore, trust};
+use fleetcast_netlab::release::{self, Release, restore, trust};
 use fleetcast_netlab::sim::{Channel, Losses, Store, receive};
 
 const NOW: Instant = Instant::from_micros(0);
@@ -48,7 +48,7 @@ fn every_release_arrives_bit_exact_through_any_channel_from_any_start() {
                 2 => Channel::Bursts(0.2),
                 _ => Channel::Independent(0.05),
             };
-            let mut receiver = release.receiver();
+            let mut receiver = release::receiver();
             let mut store = Store::default();
             let start = fastrand::Rng::with_seed(seed).u64(..1_000_000);
             receive(&release.carousel, &mut receiver, &mut store, &mut Losses::new(channel, seed), start);
@@ -62,7 +62,7 @@ fn every_release_arrives_bit_exact_through_any_channel_from_any_start() {
 fn without_loss_nothing_is_needed_twice_whatever_the_start() {
     let release = Release::of_vector("ok-two-blocks");
     for start in (0..release.carousel.schedule().cycle()).step_by(97) {
-        let mut receiver = release.receiver();
+        let mut receiver = release::receiver();
         let mut losses = Losses::new(Channel::Independent(0.0), 0);
         let reception = receive(&release.carousel, &mut receiver, &mut Store::default(), &mut losses, start);
         assert_eq!(reception.chunks, release.carousel.image_packets(), "start {start}");
@@ -80,7 +80,7 @@ fn packets_in_any_order_and_repeated_do() {
         let again = packets.clone();
         packets.extend(again);
         fastrand::Rng::with_seed(seed).shuffle(&mut packets);
-        let mut receiver = release.receiver();
+        let mut receiver = release::receiver();
         let mut store = Store::default();
         // The buffer for early chunks is bounded, so a random order may need more than one round.
         for packet in packets.iter().cycle().take(10 * packets.len()) {
@@ -102,7 +102,7 @@ fn not_one_forged_byte_is_written_at_ten_times_the_rate() {
     let (first, last) = (release.images.first().unwrap(), cycle(&Release::of_vector("ok-small"), 0));
     for seed in 0..8 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut receiver = release.receiver();
+        let mut receiver = release::receiver();
         let mut store = Store::default();
         let start = random.u64(..10_000);
         let mut sent = 0_u64;
@@ -152,7 +152,7 @@ fn not_one_forged_byte_is_written_at_ten_times_the_rate() {
 fn a_restart_costs_only_what_was_missed() {
     let release = Release::of_vector("ok-two-blocks");
     let packets = cycle(&release, 300);
-    let mut receiver = release.receiver();
+    let mut receiver = release::receiver();
     let mut store = Store::default();
     let (before, after) = packets.split_at(packets.len() / 3);
     for packet in before {
@@ -160,7 +160,7 @@ fn a_restart_costs_only_what_was_missed() {
     }
     let had = receiver.counters().chunks;
 
-    let mut receiver = release.receiver();
+    let mut receiver = release::receiver();
     let mut begun = Store::default();
     begun.carry_out(receiver.resume(release.carousel.statement()).unwrap());
     assert_eq!(begun.begun, [6]);
@@ -198,7 +198,7 @@ fn a_restart_costs_only_what_was_missed() {
 #[test]
 fn a_damaged_store_is_not_believed() {
     let release = Release::of_vector("ok-small");
-    let mut receiver = release.receiver();
+    let mut receiver = release::receiver();
     let mut store = Store::default();
     store.carry_out(receiver.resume(release.carousel.statement()).unwrap());
     assert!(!receiver.handle_stored_chunk(0, 0, &release.images.first().unwrap()[..64]), "no page yet");
@@ -216,7 +216,7 @@ fn a_damaged_store_is_not_believed() {
 #[test]
 fn a_newer_release_takes_over_only_with_its_first_chunk() {
     let (old, new) = (Release::of_vector("ok-two-blocks"), Release::of_vector("ok-three-components"));
-    let mut receiver = old.receiver();
+    let mut receiver = release::receiver();
     let mut store = Store::default();
     let old_packets = cycle(&old, 0);
     let new_packets = cycle(&new, 0);
@@ -250,7 +250,7 @@ fn a_newer_release_takes_over_only_with_its_first_chunk() {
 #[test]
 fn a_replayed_manifest_without_data_does_not_keep_a_lower_release_out() {
     let (real, replayed) = (Release::of_vector("ok-two-blocks"), Release::of_vector("ok-three-components"));
-    let mut receiver = real.receiver();
+    let mut receiver = release::receiver();
     let mut store = Store::default();
     // Genuine, with a higher number, and with its pages: but no chunk of it ever comes.
     for packet in cycle(&replayed, 0).iter().take(2) {
@@ -280,7 +280,7 @@ fn floors_hold_across_a_restart() {
             _ => None,
         }
     };
-    let mut policy = old.policy();
+    let mut policy = release::policy();
     assert_eq!(refused(policy.clone(), &old), None);
     policy.seen = Some(mark);
     assert_eq!(refused(policy.clone(), &old), Some(RefuseReason::Rollback { offered: 2, floor: 6 }));
@@ -305,20 +305,20 @@ fn floors_hold_across_a_restart() {
     assert_eq!(refused(policy.clone(), &new), Some(RefuseReason::Class));
     policy = Policy { vendor: fleetcast_core::manifest::Uuid([0; 16]), ..policy };
     assert_eq!(refused(policy, &new), Some(RefuseReason::Vendor));
-    let mut policy = old.policy();
+    let mut policy = release::policy();
     policy.targets.clear();
     assert_eq!(refused(policy.clone(), &new), Some(RefuseReason::Target { component: 0 }));
-    policy = old.policy();
+    policy = release::policy();
     policy.targets.iter_mut().for_each(|target| target.max_size = 300_032);
     assert_eq!(refused(policy, &new), Some(RefuseReason::Size { component: 0, size: 300_033, max: 300_032 }));
-    let policy = Policy { max_packet: 512, ..old.policy() };
+    let policy = Policy { max_packet: 512, ..release::policy() };
     assert!(matches!(refused(policy, &new), Some(RefuseReason::PacketSize { max: 512, .. })));
 }
 
 #[test]
 fn bogus_statements_cost_a_bounded_number_of_verifications() {
     let release = Release::of_vector("ok-two-blocks");
-    let mut receiver = release.receiver();
+    let mut receiver = release::receiver();
     let mut store = Store::default();
     let mut packet = Vec::new();
     assert!(release.carousel.packet(0, 0, &mut packet));

@@ -8,14 +8,9 @@ use std::hint::black_box;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use fleetcast_core::fec::{ChunkIo, Decoder};
-use fleetcast_core::manifest::Token;
-use fleetcast_core::session::{self, Policy, Receiver, Target};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_netlab::sim::Carousel;
-
-#[path = "../tests/device/release.rs"]
-mod release;
+use fleetcast_netlab::release::{Release, receiver};
 
 /// Octets of the image: one block of the largest size at 1,024 octets a chunk.
 const SIZE: u64 = 4096 * 1024;
@@ -29,22 +24,11 @@ fn image() -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..)).take(usize::try_from(SIZE).unwrap()).collect()
 }
 
-fn receiver() -> Receiver {
-    let policy = Policy {
-        vendor: release::VENDOR,
-        classes: vec![release::CLASS],
-        targets: vec![Target { name: Token::new("rootfs").unwrap(), max_size: u64::MAX }],
-        installed: None,
-        seen: None,
-        max_packet: 1500,
-    };
-    Receiver::new(session::Config { trust: release::trust(), policy, staging: 1024, seed: 1 })
-}
-
 /// Image octets a second that one core verifies, cell size by cell size: a whole release in order, nothing lost, nothing written.
 #[divan::bench(args = [8, 64])]
 fn verify(bencher: Bencher<'_, '_>, cell: u64) {
-    let carousel: Carousel = release::make(1, &[("rootfs", image())], 1024, cell, 0);
+    let parameters = Parameters { size: SIZE, chunk: 1024, cell, repair: 0, digest: 16, cap_len: 16 };
+    let carousel = Release::made(1, vec![("rootfs", image(), Geometry::new(&parameters).unwrap())]).carousel;
     let packets: Vec<_> = (0..carousel.schedule().cycle())
         .filter_map(|slot| {
             let mut packet = Vec::new();

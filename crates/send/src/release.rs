@@ -1,21 +1,17 @@
 //! The release file: what is signed, and all pages (spec §10).
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use fleetcast_cli::release::{self as file, FileError};
 use fleetcast_core::manifest::Manifest;
-use fleetcast_core::release::{HEAD_LEN, Layout, ReleaseError, decode_head};
+use fleetcast_core::release::Layout;
 use fleetcast_core::tree::{Geometry, GeometryError, Tree};
 use fleetcast_core::trust::{self, StatementError, TrustedKeys, Unverified};
 
 /// An open release file.
 #[derive(Debug)]
 pub struct ReleaseFile {
-    path: PathBuf,
-    file: File,
-    statement: Vec<u8>,
+    file: file::ReleaseFile,
     manifest: Unverified<Manifest>,
     trees: Vec<Tree>,
     layout: Layout,
@@ -25,23 +21,9 @@ pub struct ReleaseFile {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenReleaseError {
-    /// The file cannot be read.
-    #[error("cannot read release {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It has not the form of a release file.
-    #[error("cannot use {}", path.display())]
-    Form {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        reason: ReleaseError,
-    },
+    /// It cannot be read, or has not the form of a release file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Its manifest is refused.
     #[error("the manifest of release {} is refused", path.display())]
     Statement {
@@ -58,8 +40,7 @@ impl OpenReleaseError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Read { .. } => "read",
-            Self::Form { reason, .. } => reason.code(),
+            Self::File(error) => error.reason.code(),
             Self::Statement { reason, .. } => reason.code(),
         }
     }
@@ -76,40 +57,29 @@ impl ReleaseFile {
     ///
     /// Spec §10 \[X-1\].
     pub fn open(path: &Path, trust: Option<&TrustedKeys>) -> Result<Self, OpenReleaseError> {
-        let read = |source| OpenReleaseError::Read { path: path.into(), source };
-        let form = |reason| OpenReleaseError::Form { path: path.into(), reason };
         let refused = |reason| OpenReleaseError::Statement { path: path.into(), reason };
-        // A file that ends early is no accident of reading.
-        let read_or_short = |error: io::Error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => form(ReleaseError::Truncated),
-            _ => read(error),
-        };
-        let file = File::open(path).map_err(read)?;
-        let mut head = [0; HEAD_LEN];
-        file.read_exact_at(&mut head, 0).map_err(read_or_short)?;
-        let mut statement = vec![0; decode_head(head).map_err(form)?];
-        file.read_exact_at(&mut statement, HEAD_LEN as u64).map_err(read_or_short)?;
+        let file = file::ReleaseFile::open(path)?;
         let manifest = match trust {
-            Some(keys) => trust::verify(&statement, keys).map(Unverified::from),
-            None => trust::parse_unverified(&statement),
+            Some(keys) => trust::verify(file.statement(), keys).map(Unverified::from),
+            None => trust::parse_unverified(file.statement()),
         }
         .map_err(refused)?;
         let trees = manifest.trees().map_err(|e: GeometryError| refused(e.into()))?;
-        let layout = Layout::new(statement.len(), &manifest);
-        layout.check_len(file.metadata().map_err(read)?.len()).map_err(form)?;
-        Ok(Self { path: path.into(), file, statement, manifest, trees, layout })
+        let layout = Layout::new(file.statement().len(), &manifest);
+        file.check_len(&layout)?;
+        Ok(Self { file, manifest, trees, layout })
     }
 
     /// Where the file is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// The signed statement, octet by octet.
     #[must_use]
     pub fn statement(&self) -> &[u8] {
-        &self.statement
+        self.file.statement()
     }
 
     /// What the release is.
@@ -133,8 +103,8 @@ impl ReleaseFile {
         self.layout.record_offset(component, cell)
     }
 
-    /// The file itself.
-    pub(crate) const fn file(&self) -> &File {
-        &self.file
+    /// Reads the first octets of a record, as many as `buf` holds.
+    pub(crate) fn read_record(&self, component: u8, cell: u32, buf: &mut [u8]) -> Result<(), FileError> {
+        self.file.read_record(&self.layout, component, cell, buf)
     }
 }

@@ -13,7 +13,6 @@
 
 mod build;
 mod digests;
-mod file;
 mod image;
 mod pages;
 mod plan;
@@ -24,7 +23,7 @@ use fleetcast_core::manifest::{Component, Manifest, Token, Uuid};
 
 pub use build::{BuildError, Draft, Existing, Input, write};
 pub use digests::Scan;
-pub use file::{FileError, FileReason, ReleaseFile};
+pub use fleetcast_cli::release::{FileError, FileReason, ReleaseFile};
 pub use image::{Image, ImageError, ImageReason};
 pub use pages::Pages;
 pub use plan::{Coding, PlanError, Wanted, plan};

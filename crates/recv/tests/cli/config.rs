@@ -1,6 +1,7 @@
 //! Settings, by file and by flag.
 
-use super::common::{Done, Folder, shipped};
+use super::common::Folder;
+use fleetcast_netlab::command_line::{Done, shipped};
 
 /// The smallest good file; each line is one key.
 const GOOD: &str = r#"trust = ["key.pem"]
@@ -15,7 +16,7 @@ path = "/data/app.img"
 "#;
 
 fn folder() -> Folder {
-    let folder = Folder::new();
+    let folder = Folder::default();
     for (name, key) in [("key.pem", "release"), ("other.pem", "other")] {
         folder.write(name, std::fs::read(shipped(&format!("keys/UNSAFE-test-{key}.pub.pem"))).unwrap());
     }

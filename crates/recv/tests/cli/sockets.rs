@@ -14,7 +14,8 @@ use fleetcast_netlab::release::Release;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::common::{Done, Folder, done, shipped};
+use super::common::Folder;
+use fleetcast_netlab::command_line::{Done, shipped};
 
 /// Sends a release over and over until dropped.
 struct OnAir {
@@ -93,7 +94,7 @@ fn receive(folder: &Folder, group: SocketAddr, more: &[&str]) -> Command {
 }
 
 fn run(mut command: Command) -> Done {
-    done(command.output().unwrap())
+    Done::run(&mut command)
 }
 
 fn events(done: &Done) -> Vec<Value> {
@@ -138,7 +139,7 @@ const THREE: [&str; 3] = ["boot.img", "kernel.img", "slot.img"];
 
 #[test]
 fn a_release_on_the_air_is_installed_once_and_then_known() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let group: SocketAddr = "239.255.77.1:15077".parse().unwrap();
     let _on_air = OnAir::start("ok-three-components", group, Duration::from_millis(1));
     let once = ["--once", "--timeout", "60s", "--json"];
@@ -158,7 +159,7 @@ fn a_release_on_the_air_is_installed_once_and_then_known() {
 
 #[test]
 fn killed_it_goes_on_where_it_was() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let group: SocketAddr = "239.255.77.2:15077".parse().unwrap();
     let on_air = OnAir::start("ok-two-blocks", group, Duration::from_millis(5));
     let mut child = receive(&folder, group, &["--json", "--progress-interval", "50ms"]).spawn().unwrap();
@@ -182,14 +183,14 @@ fn killed_it_goes_on_where_it_was() {
 
 #[test]
 fn an_interrupt_is_never_a_success_and_keeps_what_came() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let group: SocketAddr = "239.255.77.3:15077".parse().unwrap();
     let on_air = OnAir::start("ok-two-blocks", group, Duration::from_millis(10));
     for (name, number, least) in [("interrupted", Signal::INT, 100), ("terminated", Signal::TERM, 400)] {
         let mut child = receive(&folder, group, &["--json", "--progress-interval", "50ms"]).spawn().unwrap();
         wait_for(&mut child, "progress", |event| event["have"].as_u64().is_some_and(|have| have > least));
         signal(&child, number);
-        let done = done(child.wait_with_output().unwrap()).failed(1, &[name, "the next start goes on"]);
+        let done = Done::from(child.wait_with_output().unwrap()).failed(1, &[name, "the next start goes on"]);
         assert!(done.stdout.contains("\"stopped\""), "{done:?}");
     }
     drop(on_air);
@@ -203,21 +204,21 @@ fn an_interrupt_is_never_a_success_and_keeps_what_came() {
 
 #[test]
 fn an_idle_daemon_stops_cleanly_by_sigterm_only() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let group: SocketAddr = "239.255.77.4:15077".parse().unwrap();
     for (number, more, code) in [(Signal::TERM, None, 0), (Signal::INT, None, 1), (Signal::TERM, Some("--once"), 1)] {
         let more: Vec<_> = ["--json"].into_iter().chain(more).collect();
         let mut child = receive(&folder, group, &more).spawn().unwrap();
         wait_for(&mut child, "ready", |_| true);
         signal(&child, number);
-        let done = done(child.wait_with_output().unwrap());
+        let done = Done::from(child.wait_with_output().unwrap());
         assert_eq!(done.code, Some(code), "{number:?} {more:?} {done:?}");
     }
 }
 
 #[test]
 fn a_daemon_stays_and_follows_later_releases() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let group: SocketAddr = "239.255.77.5:15077".parse().unwrap();
     let mut child = receive(&folder, group, &["--json"]).spawn().unwrap();
     for (name, sequence) in [("ok-small", 2), ("ok-two-blocks", 6)] {
@@ -231,7 +232,7 @@ fn a_daemon_stays_and_follows_later_releases() {
 
 #[test]
 fn storage_that_cannot_be_used_is_told_with_its_path() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let group: SocketAddr = "239.255.77.6:15077".parse().unwrap();
     folder.write("state", "a file where a folder should be");
     run(receive(&folder, group, &["--once"])).failed(1, &["state"]);

@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use fleetcast_core::manifest::Token;
 use fleetcast_core::time::Instant;
+use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_install::faulty::Faulty;
 use fleetcast_install::sim::SimDisk;
 use fleetcast_install::{Disk, DiskFile as _, FileBackend, durable};
-use fleetcast_netlab::release::Release;
+use fleetcast_netlab::release::{CLASS, Release, VENDOR, trust};
 use fleetcast_netlab::sim::{Carousel, Channel, Losses};
 use fleetcast_recv::config::{Config, TargetPlace};
 use fleetcast_recv::device::{Device, DeviceError, Outcome};
 use fleetcast_recv::events::Event;
 use rustix::io::Errno;
-
-use super::release::{CLASS, VENDOR, make, trust};
 
 pub(crate) const STATE: &str = "/state/fleetcast";
 /// Targets by name, with what is there before.
@@ -46,8 +45,14 @@ impl Job {
 
     /// A release made here: chunks of 64 octets, cells of 8, as many repair chunks as source chunks.
     pub(crate) fn made(sequence: u64, images: &[(&str, Vec<u8>)]) -> Self {
-        let places = images.iter().map(|(target, image)| (path_of(target), image.clone())).collect();
-        Self { carousel: make(sequence, images, 64, 8, 100), images: places }
+        let cut = |&(target, ref image): &(_, Vec<u8>)| {
+            let size = image.len() as u64;
+            let parameters = Parameters { size, chunk: 64, cell: 8, repair: 100, digest: 16, cap_len: 16 };
+            (target, image.clone(), Geometry::new(&parameters).unwrap())
+        };
+        let release = Release::made(sequence, images.iter().map(cut).collect());
+        let places = images.iter().map(|(target, _)| path_of(target));
+        Self { carousel: release.carousel, images: places.zip(release.images).collect() }
     }
 
     /// `count` packets from a slot on, the first having the count 0.

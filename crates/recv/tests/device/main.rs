@@ -9,5 +9,4 @@ mod damage;
 mod faults;
 mod power_cut;
 mod receive;
-mod release;
 mod restart;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fleetcast_cli::release::{FileError, FileReason};
 use fleetcast_cli::{CommandError, ErrorKind, keys};
 use fleetcast_core::trust::TrustedKeys;
 
@@ -71,9 +72,10 @@ fn told(error: SourceError) -> CommandError {
     const IMAGE: &str = "name the file the release was made from, or make the release again: fleetcast-sign create";
     const DAMAGED: &str = "copy the release file again from where it was made, as binary";
     let (kind, hint) = match &error {
-        SourceError::Release(OpenReleaseError::Form { .. }) | SourceError::Cell(CellError::Page { .. }) => {
-            (ErrorKind::Refused, Some(DAMAGED))
-        }
+        SourceError::Release(OpenReleaseError::File(FileError { reason: FileReason::Form(_), .. }))
+        | SourceError::Cell(
+            CellError::Release(FileError { reason: FileReason::Form(_), .. }) | CellError::Page { .. },
+        ) => (ErrorKind::Refused, Some(DAMAGED)),
         SourceError::Release(OpenReleaseError::Statement { .. }) => {
             (ErrorKind::Refused, Some("look who signed what: fleetcast-sign inspect RELEASE"))
         }

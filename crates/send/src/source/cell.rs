@@ -71,7 +71,8 @@ impl Source {
         let refused = |_: TreeError| self.page_error(component, index);
         let no_page = || refused(TreeError::Range);
         let payload_len = geometry.page_payload_len(PageKind::Page, index).ok_or_else(no_page)?;
-        self.read_record(component, index, payload_len, &mut cell.page)?;
+        cell.page.resize(payload_len, 0);
+        self.release.read_record(component, index, &mut cell.page)?;
         let page = tree.check_page(PageKind::Page, index, &cell.page).map_err(refused)?;
 
         let path = cell.page.get(page.len() + geometry.digest_len()..).unwrap_or_default();
@@ -80,7 +81,8 @@ impl Source {
         cell.parity.resize(geometry.page_len(PageKind::Parity, index).ok_or_else(no_page)?, 0);
         if let Some(partner) = geometry.parity_partner(index) {
             let len = geometry.page_len(PageKind::Page, partner).ok_or_else(no_page)?;
-            self.read_record(component, partner, len, &mut cell.partner)?;
+            cell.partner.resize(len, 0);
+            self.release.read_record(component, partner, &mut cell.partner)?;
             xor(&mut cell.parity, &cell.partner);
         }
         cell.parity.extend_from_slice(tree.hasher().page(PageKind::Page, page).as_ref());
@@ -88,18 +90,6 @@ impl Source {
         // The partner was not checked alone: this does it, for the leaf binds the exclusive or.
         tree.check_page(PageKind::Parity, index, &cell.parity).map_err(refused)?;
         Ok(())
-    }
-
-    /// Reads the first `len` octets of a record.
-    fn read_record(&self, component: u8, cell: u32, len: usize, into: &mut Vec<u8>) -> Result<(), CellError> {
-        let offset = self.release.record_offset(component, cell).ok_or(CellError::Range { component })?;
-        into.resize(len, 0);
-        let path = || self.release.path().into();
-        read_padded(self.release.file(), into, offset).map_err(|source| CellError::Read {
-            path: path(),
-            offset,
-            source,
-        })
     }
 
     fn read_chunks(

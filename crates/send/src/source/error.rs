@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use fleetcast_cli::release::FileError;
+
 use crate::release::OpenReleaseError;
 
 /// Why release and images cannot be sent.
@@ -65,7 +67,7 @@ impl SourceError {
             Self::Images(_) => "images",
             Self::OpenImage { .. } => "read",
             Self::Size { .. } => "size",
-            Self::Digest { .. } => "sha256",
+            Self::Digest { .. } => "image-digest",
             Self::Cell(error) => error.code(),
             Self::Temporary { .. } => "temporary",
         }
@@ -110,10 +112,13 @@ pub enum ImagesError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CellError {
-    /// A file cannot be read.
+    /// The release file cannot be read.
+    #[error(transparent)]
+    Release(#[from] FileError),
+    /// An image cannot be read.
     #[error("cannot read {} at offset {offset}", path.display())]
     Read {
-        /// The file.
+        /// The image.
         path: PathBuf,
         /// Where, in octets.
         offset: u64,
@@ -173,6 +178,7 @@ impl CellError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Release(error) => error.reason.code(),
             Self::Read { .. } => "read",
             Self::Page { .. } => "page-digest",
             Self::Image { .. } | Self::Repair { .. } => "chunk-digest",

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use fleetcast_core::wire::{Object, Packet};
+use fleetcast_netlab::vectors;
 use fleetcast_send::batch::Batch;
 use fleetcast_send::carousel::{Carousel, Phase};
 use proptest::prelude::*;
 
-use super::fixture::{Release, Vector};
+use super::fixture::Release;
 
 /// The next `count` packets.
 fn packets(carousel: &mut Carousel, count: usize) -> Vec<Vec<u8>> {
@@ -34,15 +35,15 @@ fn uncounted(packet: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_cycle_is_that_of_the_session_vector_octet_by_octet() {
-    let vector = Vector::read("session/ok-cycle.vec");
-    let mut rest = &vector.octets[..];
+    let vector = vectors::one("session/ok-cycle");
+    let mut rest = &vector.body[..];
     let mut expected = Vec::new();
     while let Some((len, after)) = rest.split_first_chunk() {
         let (packet, after) = after.split_at(u16::from_be_bytes(*len).into());
         expected.push(packet.to_vec());
         rest = after;
     }
-    assert_eq!(expected.len(), vector.value("packets").parse::<usize>().unwrap());
+    assert_eq!(expected.len(), usize::try_from(vector.number("packets")).unwrap());
 
     let source = Release::of("ok-three-components").open().unwrap();
     let (volume, max_packet) = (source.volume(), source.max_packet());

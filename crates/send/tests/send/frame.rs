@@ -1,33 +1,18 @@
 //! Help and usage.
-//!
-//! `UPDATE_SNAPSHOTS=1` rewrites `tests/snapshots`; look at the difference before it is kept.
 
-use std::fs;
-use std::path::Path;
+use fleetcast_netlab::command_line::{Done, assert_help};
 
-use super::fixture::{Release, done, put};
+use super::fixture::{PROGRAM, Release};
 
 #[test]
 fn help_is_as_reviewed() {
-    let release = Release::of("ok-one-octet");
-    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
-    let cases: [(&str, &[&str]); 3] =
-        [("help.txt", &["--help"]), ("run-help.txt", &["run", "--help"]), ("check-help.txt", &["check", "--help"])];
-    for (name, args) in cases {
-        let path = snapshots.join(name);
-        let help = done(&mut release.command(args)).ok().stdout;
-        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            put(&path, help.as_bytes());
-        }
-        assert_eq!(help, fs::read_to_string(&path).unwrap(), "{name}");
-    }
-    assert_eq!(fs::read_dir(snapshots).unwrap().count(), cases.len(), "a snapshot that nothing compares");
+    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["run", "check"]);
 }
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
     let release = Release::of("ok-one-octet");
-    let version = done(&mut release.command(&["--version"])).ok().stdout;
+    let version = Done::run(&mut release.command(&["--version"])).ok().stdout;
     assert_eq!(version, format!("fleetcast-send {}\n", env!("CARGO_PKG_VERSION")));
     let to = ["--group", "239.1.2.3:5000", "--interface", "lo"];
     for (args, text) in [
@@ -41,12 +26,12 @@ fn wrong_usage_is_exit_code_2() {
         (&["--hops", "256"], "--hops"),
         (&["--nonsense"], "--nonsense"),
     ] {
-        done(&mut release.send("run", &[&to[..], args].concat())).failed(2, &[text]);
+        Done::run(&mut release.send("run", &[&to[..], args].concat())).failed(2, &[text]);
     }
-    done(&mut release.send("run", &["--group", "239.1.2.3:5000"])).failed(2, &["--interface"]);
-    done(&mut release.send("run", &["--group", "239.1.2.3", "--interface", "lo"])).failed(2, &["--group"]);
-    done(&mut release.send("run", &["--group", "10.0.0.1:5000", "--interface", "lo"]))
+    Done::run(&mut release.send("run", &["--group", "239.1.2.3:5000"])).failed(2, &["--interface"]);
+    Done::run(&mut release.send("run", &["--group", "239.1.2.3", "--interface", "lo"])).failed(2, &["--group"]);
+    Done::run(&mut release.send("run", &["--group", "10.0.0.1:5000", "--interface", "lo"]))
         .failed(2, &["10.0.0.1 is no multicast address"]);
-    done(&mut release.send("run", &["--group", "239.1.2.3:5000", "--interface", "nosuch0"]))
+    Done::run(&mut release.send("run", &["--group", "239.1.2.3:5000", "--interface", "nosuch0"]))
         .failed(1, &["nosuch0", "lo (127.0.0.1"]);
 }

@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use fleetcast_core::wire::{Object, Packet};
 use fleetcast_net::{Interface, Membership, ReceiveOptions, Receiver};
+use fleetcast_netlab::command_line::Done;
 use fleetcast_send::batch::Batch;
 use fleetcast_send::carousel::{Carousel, Phase};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::fixture::{Done, Release, done};
+use super::fixture::Release;
 
 /// A group of this process alone; each test has a port of its own.
 fn group() -> Ipv4Addr {
@@ -52,16 +53,11 @@ async fn drain(receiver: &mut Receiver) -> Vec<Vec<u8>> {
 }
 
 fn end(child: Child) -> Done {
-    let output = child.wait_with_output().unwrap();
-    Done {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    child.wait_with_output().unwrap().into()
 }
 
 fn spawn(release: &Release, args: &[&str]) -> Child {
-    release.send("run", args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    release.send("run", args).spawn().unwrap()
 }
 
 fn interrupt(child: &Child, signal: Signal) {
@@ -190,7 +186,7 @@ fn a_file_written_to_midway_stops_the_carousel_and_nothing_wrong_is_heard() {
             receiver.receive(|_, packet| heard.push(packet.to_vec())).await.unwrap();
         }
         let size = usize::try_from(fs::metadata(release.path("rootfs.img")).unwrap().len()).unwrap();
-        super::fixture::put(&release.path("rootfs.img"), &vec![7; size]);
+        release.folder.write("rootfs.img", vec![7; size]);
         heard.extend(drain(&mut receiver).await);
         end(child).failed(1, &["before it sent anything wrong: image rootfs.img", "put new images in new files"]);
         assert!(heard.iter().all(|packet| right.contains_key(&uncounted(packet))), "something wrong was sent");
@@ -203,7 +199,7 @@ fn nothing_is_sent_if_the_check_fails() {
         let release = Release::of("ok-small");
         release.flip("rootfs.img", 999);
         let mut receiver = join(47_350);
-        done(&mut release.send("run", &args(&to(47_350), &["--cycles", "1"]))).failed(3, &["rootfs.img"]);
+        Done::run(&mut release.send("run", &args(&to(47_350), &["--cycles", "1"]))).failed(3, &["rootfs.img"]);
         assert!(drain(&mut receiver).await.is_empty());
     });
 }

@@ -15,11 +15,10 @@ use fleetcast_core::trust::{
 use fleetcast_core::wire::{PageKind, StatementKind};
 
 use super::digests::Scan;
-use super::file::ReleaseFile;
 use super::image::{Image, ImageError};
 use super::pages::Pages;
 use super::verify::{VerifyError, check_pages};
-use super::{Facts, Progress};
+use super::{Facts, Progress, ReleaseFile};
 use crate::keys::SecretKey;
 
 /// A component with its image and the geometry chosen for it.

@@ -1,5 +1,6 @@
 //! The checks of a release that a device would make, and those that only its parts together allow.
 
+use fleetcast_cli::release::{FileError, FileReason, ReleaseFile};
 use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Component, Manifest, Token};
 use fleetcast_core::release::Layout;
@@ -9,7 +10,6 @@ use fleetcast_core::wire::PageKind;
 
 use super::Progress;
 use super::digests::Scan;
-use super::file::{FileError, FileReason, ReleaseFile};
 use super::image::{Image, ImageError};
 use super::pages::parity;
 
@@ -91,7 +91,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Page { .. } | Self::Padding { .. } | Self::Parity { .. } => "page-digest",
-            Self::Length { .. } => "length",
+            Self::Length { .. } => "size",
             Self::Chunk { .. } | Self::Repair { .. } => "chunk-digest",
             Self::Sha256 => "image-digest",
         }

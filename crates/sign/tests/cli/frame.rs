@@ -1,45 +1,24 @@
 //! Help, exit codes, closed pipes and the terminal.
-//!
-//! `UPDATE_SNAPSHOTS=1` rewrites `tests/snapshots`; look at the difference before it is kept.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::common::{Folder, PROGRAM, done};
+use super::common::{Folder, PROGRAM};
+use fleetcast_netlab::command_line::{Done, assert_help};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
 
 #[test]
 fn help_is_as_reviewed() {
-    let folder = Folder::new();
-    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
-    let cases: [(&str, &[&str]); 6] = [
-        ("help.txt", &["--help"]),
-        ("create-help.txt", &["create", "--help"]),
-        ("inspect-help.txt", &["inspect", "--help"]),
-        ("keygen-help.txt", &["keygen", "--help"]),
-        ("pubkey-help.txt", &["pubkey", "--help"]),
-        ("verify-help.txt", &["verify", "--help"]),
-    ];
-    for (name, args) in cases {
-        let path = snapshots.join(name);
-        let help = folder.sign(args).ok().stdout;
-        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-            File::create(&path).unwrap().write_all(help.as_bytes()).unwrap();
-        }
-        assert_eq!(help, fs::read_to_string(&path).unwrap(), "{name}");
-    }
-    let kept = fs::read_dir(snapshots).unwrap().count();
-    assert_eq!(kept, cases.len(), "a snapshot that nothing compares");
+    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["create", "inspect", "keygen", "pubkey", "verify"]);
 }
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let version = folder.sign(&["--version"]).ok().stdout;
     assert_eq!(version, format!("fleetcast-sign {}\n", env!("CARGO_PKG_VERSION")));
     for args in [&[][..], &["nonsense"], &["keygen"], &["pubkey"], &["pubkey", "k", "--nonsense"]] {
@@ -52,7 +31,7 @@ fn wrong_usage_is_exit_code_2() {
 
 #[test]
 fn a_reader_that_has_gone_is_no_error_and_a_full_disk_is() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.sign(&["keygen", "--out", "key.pem"]).ok();
     for args in [&["pubkey", "key.pem"][..], &["pubkey", "key.pem", "--json"], &["--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -128,7 +107,7 @@ impl Terminal {
 
 #[test]
 fn a_passphrase_is_asked_for_twice_and_never_shown() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let keygen = ["keygen", "--out", "key.pem", "--passphrase"];
     let mut terminal = Terminal::run(&folder, &keygen, true);
     terminal.wait_for("New passphrase of key.pem: ");
@@ -151,7 +130,7 @@ fn a_passphrase_is_asked_for_twice_and_never_shown() {
 
 #[test]
 fn two_passphrases_that_differ_make_no_key() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let mut terminal = Terminal::run(&folder, &["keygen", "--out", "key.pem", "--passphrase"], true);
     terminal.wait_for("New passphrase");
     terminal.answer("one\n");
@@ -165,7 +144,7 @@ fn two_passphrases_that_differ_make_no_key() {
 
 #[test]
 fn an_interrupted_prompt_leaves_the_terminal_as_it_was() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let mut terminal = Terminal::run(&folder, &["keygen", "--out", "key.pem", "--passphrase"], true);
     terminal.wait_for("New passphrase");
     assert!(terminal.child.try_wait().unwrap().is_none());
@@ -179,7 +158,7 @@ fn an_interrupted_prompt_leaves_the_terminal_as_it_was() {
 
 #[test]
 fn an_interrupt_after_the_prompt_ends_the_program() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.openssl(&["genpkey", "-algorithm", "ed25519", "-out", "plain.pem"]);
     // Seconds of work between the passphrase and the end.
     let slow = ["-v2", "aes256", "-iter", "15000000", "-passout", "pass:open"];
@@ -201,12 +180,12 @@ fn an_interrupt_after_the_prompt_ends_the_program() {
 
 #[test]
 fn colour_is_for_terminals_that_want_it() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     for (no_color, coloured) in [(false, true), (true, false)] {
         let (code, shown) = Terminal::run(&folder, &["pubkey", "missing"], no_color).end();
         assert_eq!(code, Some(1), "{shown}");
         assert!(shown.contains("error:") && shown.contains('\x1b') == coloured, "{shown:?}");
     }
-    let piped = done(&mut folder.command(&["pubkey", "missing"]));
+    let piped = Done::run(&mut folder.command(&["pubkey", "missing"]));
     assert!(piped.stderr.starts_with("error: ") && !piped.stderr.contains('\x1b'), "{piped:?}");
 }

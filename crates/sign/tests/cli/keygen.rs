@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use super::common::{Done, Folder, done, shipped_keys};
+use super::common::{Folder, shipped_keys};
+use fleetcast_netlab::command_line::Done;
 use fleetcast_sign::keys::{self, LoadError, SecretError};
 
 fn mode(folder: &Folder, name: &str) -> u32 {
@@ -17,7 +18,7 @@ fn json(done: &Done) -> serde_json::Value {
 
 #[test]
 fn keygen_prints_the_id_that_pubkey_prints() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let made = folder.sign(&["keygen", "--out", "key.pem", "--pub", "pub.pem"]).ok();
     let id = made.stdout.trim_end();
     assert!(id.len() == 16 && id.chars().all(|c| "0123456789abcdef".contains(c)), "{id}");
@@ -36,7 +37,7 @@ fn keygen_prints_the_id_that_pubkey_prints() {
 
 #[test]
 fn json_says_the_same_as_the_files() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let made = json(&folder.sign(&["keygen", "--out", "key.pem", "--pub", "pub.pem", "--json"]).ok());
     assert_eq!(made["private_file"], "key.pem");
     assert_eq!(made["public_file"], "pub.pem");
@@ -53,12 +54,12 @@ fn json_says_the_same_as_the_files() {
 
 #[test]
 fn a_private_key_has_mode_0600_whatever_the_umask() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     for umask in ["000", "022", "077"] {
         let [key, public] = ["key", "pub"].map(|name| format!("{name}{umask}"));
         let script = format!("umask {umask}; exec \"$0\" keygen --out {key} --pub {public}");
         let mut shell = std::process::Command::new("sh");
-        done(shell.args(["-c", &script, super::common::PROGRAM]).current_dir(folder.path(""))).ok();
+        Done::run(shell.args(["-c", &script, super::common::PROGRAM]).current_dir(folder.path(""))).ok();
         assert_eq!(mode(&folder, &key), 0o600);
         let umask = u32::from_str_radix(umask, 8).unwrap();
         assert_eq!(mode(&folder, &public), 0o644 & !umask);
@@ -67,7 +68,7 @@ fn a_private_key_has_mode_0600_whatever_the_umask() {
 
 #[test]
 fn nothing_is_ever_overwritten_and_nothing_is_left_half_made() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let keygen = ["keygen", "--out", "key.pem", "--pub", "pub.pem"];
     let never = ["it exists already", "hint: keys are never overwritten"];
 
@@ -98,18 +99,18 @@ fn nothing_is_ever_overwritten_and_nothing_is_left_half_made() {
 
 #[test]
 fn a_full_disk_leaves_no_file_behind() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     // A file size limit of 0 blocks: the first byte written fails, as on a full disk.
     let script = "ulimit -f 0; trap '' XFSZ; exec \"$0\" keygen --out key.pem --pub pub.pem";
     let mut shell = std::process::Command::new("sh");
-    done(shell.args(["-c", script, super::common::PROGRAM]).current_dir(folder.path("")))
+    Done::run(shell.args(["-c", script, super::common::PROGRAM]).current_dir(folder.path("")))
         .failed(1, &["cannot write key.pem", "File too large"]);
     assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
 
 #[test]
 fn a_passphrase_comes_from_a_file_or_the_environment() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.write("right", "correct horse\n");
     folder.write("wrong", "correct hors\n");
     folder.write("empty", "\n");
@@ -121,7 +122,7 @@ fn a_passphrase_comes_from_a_file_or_the_environment() {
     let with = |name: &str, value: Option<&str>| {
         let file = (!name.is_empty()).then_some(["--passphrase-file", name]);
         let args = [&["pubkey", "key.pem"][..], file.as_ref().map_or(&[], |args| &args[..])].concat();
-        done(folder.command(&args).envs(value.map(|value| ("FLEETCAST_KEY_PASSPHRASE", value))))
+        Done::run(folder.command(&args).envs(value.map(|value| ("FLEETCAST_KEY_PASSPHRASE", value))))
     };
     let shown = format!("key id {id}");
     assert!(with("right", None).ok().stderr.contains(&shown));
@@ -140,16 +141,16 @@ fn a_passphrase_comes_from_a_file_or_the_environment() {
 
 #[test]
 fn an_empty_passphrase_never_makes_a_plain_key() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let mut command = folder.command(&["keygen", "--out", "key.pem"]);
-    done(command.env("FLEETCAST_KEY_PASSPHRASE", "")).failed(1, &["the passphrase is empty"]);
+    Done::run(command.env("FLEETCAST_KEY_PASSPHRASE", "")).failed(1, &["the passphrase is empty"]);
     folder.sign(&["keygen", "--out", "key.pem", "--passphrase"]).failed(1, &["no terminal"]);
     assert!(folder.names().is_empty());
 }
 
 #[test]
 fn an_exposed_private_key_is_warned_of_and_used() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.sign(&["keygen", "--out", "key.pem", "--pub", "pub.pem"]).ok();
     for (bits, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
         for (name, warned) in [("key.pem", warned), ("pub.pem", false)] {
@@ -163,7 +164,7 @@ fn an_exposed_private_key_is_warned_of_and_used() {
 
 #[test]
 fn files_that_are_no_keys_are_told_apart() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let public = fs::read_to_string(shipped_keys().join("UNSAFE-test-other.pub.pem")).unwrap();
     let cases: [(&str, Vec<u8>, &str); 7] = [
         ("text", b"hello".into(), "it is not a PEM file"),
@@ -186,7 +187,7 @@ fn files_that_are_no_keys_are_told_apart() {
 
 #[test]
 fn weak_and_malformed_public_keys_are_refused() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let head = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
     let mut identity = [0; 32];
     identity[0] = 1;
@@ -203,7 +204,7 @@ fn weak_and_malformed_public_keys_are_refused() {
 
 #[test]
 fn the_wrong_half_is_named() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.sign(&["keygen", "--out", "key.pem", "--pub", "pub.pem"]).ok();
     let secret = keys::load_public(&folder.path("key.pem")).unwrap_err();
     assert!(secret.reason.hint().unwrap().contains("private keys stay on the signing station"));
@@ -213,7 +214,7 @@ fn the_wrong_half_is_named() {
 
 #[test]
 fn every_shipped_key_is_a_test_key_that_release_builds_refuse() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let mut seen = 0;
     for entry in fs::read_dir(shipped_keys()).unwrap() {
         let path = entry.unwrap().path();

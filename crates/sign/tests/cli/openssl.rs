@@ -47,14 +47,14 @@ fn we_take(folder: &Folder, pass: &str) {
 
 #[test]
 fn openssl_takes_our_plain_key() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.sign(&["keygen", "--out", "key.pem", "--pub", "pub.pem"]).ok();
     openssl_takes(&folder, "unused");
 }
 
 #[test]
 fn openssl_takes_our_encrypted_key_with_its_default_limits() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.write("pass", "three words here\n");
     folder.sign(&["keygen", "--out", "key.pem", "--pub", "pub.pem", "--passphrase-file", "pass"]).ok();
     let text = fs::read_to_string(folder.path("key.pem")).unwrap();
@@ -64,14 +64,14 @@ fn openssl_takes_our_encrypted_key_with_its_default_limits() {
 
 #[test]
 fn we_take_a_plain_key_of_openssl() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.openssl(&["genpkey", "-algorithm", "ed25519", "-out", "key.pem"]);
     we_take(&folder, "unused");
 }
 
 #[test]
 fn we_take_encrypted_keys_of_openssl() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.openssl(&["genpkey", "-algorithm", "ed25519", "-out", "plain.pem"]);
     let topk8 = ["pkcs8", "-topk8", "-in", "plain.pem", "-out", "key.pem", "-passout", "pass:open"];
     let ways: [&[&str]; 7] = [
@@ -94,7 +94,7 @@ fn we_take_encrypted_keys_of_openssl() {
 
 #[test]
 fn a_cipher_that_is_not_read_is_named_as_such() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     folder.openssl(&["genpkey", "-algorithm", "ed25519", "-out", "plain.pem"]);
     let topk8 = ["pkcs8", "-topk8", "-in", "plain.pem", "-out", "key.pem", "-passout", "pass:open"];
     for way in [&["-v2", "des3"][..], &["-v2", "aes256", "-v2prf", "hmacWithSHA1"], &["-v1", "PBE-SHA1-3DES"]] {
@@ -108,7 +108,7 @@ fn a_cipher_that_is_not_read_is_named_as_such() {
 
 #[test]
 fn a_key_of_another_algorithm_is_named() {
-    let folder = Folder::new();
+    let folder = Folder::default();
     let others: [(&str, &[&str]); 6] = [
         ("RSA", &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"]),
         ("EC", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]),

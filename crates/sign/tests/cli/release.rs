@@ -3,11 +3,12 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use super::common::{Done, Folder, done};
+use super::common::Folder;
+use fleetcast_netlab::command_line::Done;
 
 /// Two keys made by OpenSSL, and two images.
 fn station() -> Folder {
-    let folder = Folder::new();
+    let folder = Folder::default();
     for name in ["a", "b"] {
         let [key, public] = [format!("{name}.pem"), format!("{name}.pub.pem")];
         folder.openssl(&["genpkey", "-algorithm", "ed25519", "-out", &key]);
@@ -83,7 +84,7 @@ fn json_has_the_facts() {
     assert_eq!(made["signatures"], serde_json::json!([key_id(&folder, "a.pub.pem")]));
     let rootfs = &made["components"][1];
     assert_eq!((&rootfs["name"], &rootfs["size"], &rootfs["cell"]), (&"rootfs".into(), &300_000.into(), &64.into()));
-    let sum = done(std::process::Command::new("sha256sum").arg(folder.path("rootfs.img"))).ok().stdout;
+    let sum = Done::run(std::process::Command::new("sha256sum").arg(folder.path("rootfs.img"))).ok().stdout;
     assert_eq!(rootfs["sha256"], sum[..64]);
 
     let shown = json(&folder.sign(&["inspect", "r", "--json"]).ok());
@@ -211,7 +212,7 @@ fn another_image_is_refused_with_its_place() {
     verify(&folder, &ROOTFS)
         .failed(3, &["refused (chunk-digest)", "component rootfs: the image differs", "from octet 199680 on"]);
     image.set_len(299_999).unwrap();
-    verify(&folder, &ROOTFS).failed(3, &["refused (length)", "has 299999 octets, the signed one 300000"]);
+    verify(&folder, &ROOTFS).failed(3, &["refused (size)", "has 299999 octets, the signed one 300000"]);
     verify(&folder, &["--image", "rootfs=missing"]).failed(1, &["cannot use image missing", "No such file"]);
     verify(&folder, &["--image", "kernel=kernel.img"]).failed(2, &["has no component kernel", "hint: it has: rootfs"]);
     verify(&folder, &[ROOTFS, ROOTFS].concat()).failed(2, &["image rootfs is given twice"]);
@@ -283,6 +284,6 @@ fn a_full_disk_leaves_no_release_behind() {
     let script = "ulimit -f 1; trap '' XFSZ; exec \"$0\" \"$@\"";
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", script, super::common::PROGRAM]).args(&args).current_dir(folder.path(""));
-    done(&mut shell).failed(1, &["cannot write r", "File too large"]);
+    Done::run(&mut shell).failed(1, &["cannot write r", "File too large"]);
     assert_eq!(folder.names(), before);
 }

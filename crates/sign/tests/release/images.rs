@@ -6,12 +6,12 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::vectors::image;
 use fleetcast_core::manifest::{Component, Manifest, Token, Uuid};
 use fleetcast_core::release::encode_head;
 use fleetcast_core::tree::{Geometry, Hasher};
 use fleetcast_core::trust::encode_statement;
 use fleetcast_core::wire::{PageKind, StatementKind};
+use fleetcast_netlab::vectors::image;
 use fleetcast_sign::keys::SecretKey;
 use fleetcast_sign::release::{
     BuildError, Coding, Draft, Existing, Facts, Image, Input, Pages, Refusal, ReleaseFile, Scan, VerifyError, Wanted,

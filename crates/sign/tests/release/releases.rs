@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::vectors::{Vector, image, layer, unhex};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_core::trust::{TrustedKeys, verify};
+use fleetcast_netlab::vectors::{Vector, image, layer, unhex};
 use fleetcast_sign::keys::SecretKey;
 use fleetcast_sign::release::{
     Draft, Existing, Facts, Image, Input, ReleaseFile, VerifyError, check_image, check_pages, write,

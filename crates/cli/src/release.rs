@@ -24,10 +24,20 @@ pub struct FileError {
 pub enum FileReason {
     /// The file cannot be read.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Its form is wrong.
     #[error(transparent)]
     Form(#[from] ReleaseError),
+}
+
+impl From<io::Error> for FileReason {
+    /// A file that ends early is no accident of reading.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Form(ReleaseError::Truncated),
+            _ => Self::Io(error),
+        }
+    }
 }
 
 impl FileReason {
@@ -35,7 +45,7 @@ impl FileReason {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Io(_) => "release-io",
+            Self::Io(_) => "read",
             Self::Form(error) => error.code(),
         }
     }
@@ -70,11 +80,7 @@ impl ReleaseFile {
                 let cut = head[..magic] == MAGIC[..magic];
                 return Err(if cut { ReleaseError::Truncated } else { ReleaseError::Magic }.into());
             }
-            let statement_len = decode_head(head)?;
-            if len < (HEAD_LEN + statement_len) as u64 {
-                return Err(ReleaseError::Truncated.into());
-            }
-            let mut statement = vec![0; statement_len];
+            let mut statement = vec![0; decode_head(head)?];
             file.read_exact_at(&mut statement, HEAD_LEN as u64)?;
             Ok(Self { path: path.into(), file, len, statement })
         };
@@ -102,7 +108,7 @@ impl ReleaseFile {
         layout.check_len(self.len).map_err(|error| self.error(error.into()))
     }
 
-    /// Reads the record of a cell into `buf`, which has the length of a record.
+    /// Reads the record of a cell into `buf`, or as much of its beginning as `buf` holds.
     ///
     /// # Errors
     ///
