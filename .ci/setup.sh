@@ -27,17 +27,29 @@ need() {
 
 # A C compiler for the linker, and the Rust of rust-toolchain.toml.
 need_rust() {
-  need cc:gcc
-  [ -x "$HOME/.cargo/bin/cargo" ] && PATH="$HOME/.cargo/bin:$PATH"
-  command -v cargo >/dev/null || install rustup
-  command -v cargo >/dev/null || die "needs Rust: install rustup, it fetches the version of rust-toolchain.toml"
-  cargo --version >/dev/null || die "the Rust of rust-toolchain.toml could not be installed"
+  local version
+  version=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+  # gcc only recommends the files it needs to link.
+  command -v cc >/dev/null || install gcc libc6-dev ca-certificates
+  [ ! -x "$HOME/.cargo/bin/cargo" ] || PATH="$HOME/.cargo/bin:$PATH"
+  # Older releases of Debian have no such package.
+  command -v cargo >/dev/null || (install rustup) || true
+  command -v cargo >/dev/null || die "needs Rust $version: install rustup, it fetches that version by itself"
+  case "$(rustc --version)" in
+    "rustc $version"*) ;;
+    *) die "needs Rust $version, and $(command -v rustc) is another: install rustup, it fetches that version by itself" ;;
+  esac
 }
 
-# need_cargo COMMAND PACKAGE: a cargo subcommand from the crates registry.
+# need_cargo PACKAGE@VERSION: a cargo subcommand from the crates registry; that version, unless there is one.
 need_cargo() {
-  [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
-  command -v "$1" >/dev/null || { say "installing $2 (some minutes)"; cargo install --quiet --locked "$2"; }
+  [ ! -d "$HOME/.cargo/bin" ] || PATH="$HOME/.cargo/bin:$PATH"
+  command -v "${1%@*}" >/dev/null || { say "installing $1 (some minutes)"; cargo install --quiet --locked "$1"; }
+}
+
+# can_make_namespaces: whether tests of real networks can run.
+can_make_namespaces() {
+  unshare --net --mount true 2>/dev/null
 }
 
 # need_python MODULE:PACKAGE...: sets $PYTHON to an interpreter that has them.

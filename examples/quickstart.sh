@@ -6,6 +6,7 @@
 # Without IMAGE it takes the kernel of a Debian package, fetched but not installed. The receiver joins in the middle of the loop and
 # loses every tenth packet. Everything is kept in a temporary folder and removed at the end.
 set -euo pipefail
+[ $# = 0 ] || image=$(realpath "$1")
 cd "$(dirname "$0")/.."
 . .ci/setup.sh
 need_rust
@@ -14,14 +15,12 @@ work=$(mktemp -d)
 sender=
 trap '[ -z "$sender" ] || kill "$sender" 2>/dev/null || true; rm -rf "$work"' EXIT
 
-if [ $# -gt 0 ]; then
-  image=$1
-else
+if [ $# = 0 ]; then
   need dpkg-deb:dpkg
   cd "$work"
   meta=linux-image-cloud-$(dpkg --print-architecture)
   apt-cache show "$meta" >/dev/null 2>&1 || as_root apt-get update -qq
-  kernel=$(apt-cache depends "$meta" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
+  kernel=$({ apt-cache depends "$meta" 2>/dev/null || true; } | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
   [ -n "$kernel" ] || die "the package $meta is not available here; give an image: $0 IMAGE"
   apt-get download -qq -o APT::Sandbox::User=root "$kernel"
   dpkg-deb -x ./*.deb package

@@ -18,7 +18,7 @@ use fleetcast_cli::CommandError;
 Examples:
   Install one release and end:
     fleetcast-recv receive --once --trust release-key.pub.pem --vendor acme.example \\
-      --class board-a --interface eth0 --group 239.77.1.1:5077 --target app=/data/app.img \\
+      --class board-a --interface eth0 --group 239.255.70.67:4701 --target app=/data/app.img \\
       --state /var/lib/fleetcast
 
   The same as a daemon, with all settings in a file:

@@ -21,7 +21,7 @@ Examples:
 
   Send it through eth1 at 20 Mbit/s until told to stop:
     fleetcast-send run 1.2.3.fleetcast --image app.img \\
-        --group 239.255.80.1:5000 --interface eth1 --rate 20M
+        --group 239.255.70.67:4701 --interface eth1 --rate 20M
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."

@@ -23,7 +23,7 @@ Examples:
 
   One release into two files, with everything on the command line:
     fleetcast-recv receive --once --timeout 2h --trust release-key.pub.pem \\
-      --vendor acme.example --class board-a --interface eth0 --group 239.77.1.1:5077 \\
+      --vendor acme.example --class board-a --interface eth0 --group 239.255.70.67:4701 \\
       --target kernel=/boot/kernel.img --target app=/data/app.img --state /var/lib/fleetcast
 
 Exit codes: 0 installed (--once), or stopped by SIGTERM while nothing was being received;

@@ -53,7 +53,7 @@ pub struct Settings {
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
 
-    /// Multicast group and port, such as 239.77.1.1:5077; repeat for several
+    /// Multicast group and port, such as 239.255.70.67:4701; repeat for several
     #[arg(long, value_name = "ADDR:PORT")]
     group: Vec<String>,
 
@@ -248,7 +248,7 @@ fn groups((texts, at): (Vec<String>, Place), only: Option<IpAddr>) -> Result<Vec
         return Err(at.wrong("the list is empty; name at least one group"));
     }
     let group = |text: &String| {
-        let group = parse(text, "ADDR:PORT, such as 239.77.1.1:5077 or [ff15::77]:5077", &at)?;
+        let group = parse(text, "ADDR:PORT, such as 239.255.70.67:4701 or [ff15::77]:5077", &at)?;
         check_membership(group, only).map(|()| group).map_err(|e| at.wrong(e))
     };
     texts.iter().map(group).collect()

@@ -8,7 +8,7 @@ const GOOD: &str = r#"trust = ["key.pem"]
 vendor = "acme.example"
 classes = ["board-a"]
 interface = "eth0"
-groups = ["239.77.1.1:5077"]
+groups = ["239.255.70.67:4701"]
 state = "/var/lib/fleetcast"
 [[target]]
 name = "app"

@@ -26,7 +26,7 @@ use crate::source::{CellError, Source};
 #[command(after_help = "\
 Examples:
   At 20 Mbit/s of UDP payload, until SIGINT or SIGTERM:
-    fleetcast-send run app.fleetcast --image app.img --group 239.255.80.1:5000 \\
+    fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
         --interface eth1 --rate 20M
 
   Two images over IPv6, ten times, beyond the first router:
@@ -34,7 +34,7 @@ Examples:
         --group '[ff15::80]:5000' --interface eth1 --hops 8 --cycles 10
 
   A second sender of the same release at another place of the loop halves the time devices need:
-    fleetcast-send run app.fleetcast --image app.img --group 239.255.80.1:5000 \\
+    fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
         --interface eth2 --start 0.5
 
 Exit codes: 0 stopped or all cycles sent, 1 failed, or stopped before all --cycles were sent,
