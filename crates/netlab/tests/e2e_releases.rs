@@ -15,12 +15,12 @@ fn refused(run: &Run, kind: &str) -> Vec<String> {
     run.all(kind).iter().map(|event| event["code"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Starts a receiver that has two seconds, in which it must not install anything.
+/// Starts a receiver that has five seconds, in which it must not install anything.
 fn start_briefly(device: &Device, options: &str) -> Run {
-    device.start(&format!("--once --timeout 2s {options}"))
+    device.start(&format!("--once --timeout 5s {options}"))
 }
 
-/// Runs a receiver for two seconds, in which it must not install anything.
+/// Runs a receiver for five seconds, in which it must not install anything.
 fn fails(device: &Device, options: &str) -> Run {
     let before = device.installed("app");
     let mut run = start_briefly(device, options);

