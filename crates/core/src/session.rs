@@ -36,8 +36,8 @@ use crate::trust::{Envelope, StatementError, TrustedKeys, Verified, tsi_of, veri
 use crate::wire::{HEADER_LEN, Header, Object, Packet, PageKind, Tsi};
 use sha2::{Digest as _, Sha256};
 
-/// Newer releases that may wait for their first chunk.
-const MAX_CANDIDATES: usize = 4;
+/// Other acceptable releases that may wait for their first chunk: the highest ones \[M-6\].
+const MAX_CANDIDATES: usize = 8;
 /// Pages of a candidate that are kept until its first chunk.
 const CANDIDATE_PAGES: usize = 8;
 
@@ -57,17 +57,20 @@ pub struct Config {
 /// Receives releases, one at a time.
 ///
 /// Dropped datagrams are counted by the codes of spec §12 and these: `other-session` (a session that is not followed), `no-page` (a chunk far
-/// from where any sender is), `tsi` (a statement under another TSI), `refused-before`, `budget` (more new statements than may be verified a second),
-/// `stored-page` (a page in the storage no longer verifies).
+/// from where any sender is), `tsi` (a statement under another TSI), `refused-before`, `budget` (more signatures than may be verified a second),
+/// `outnumbered` (an acceptable release below as many others as can wait), `stored-page` (a page in the storage no longer verifies).
 #[derive(Debug)]
 pub struct Receiver {
     trust: TrustedKeys,
     policy: Policy,
     download: Option<Download>,
     is_complete: bool,
-    candidates: VecDeque<Candidate>,
+    candidates: Vec<Candidate>,
     staging: Staging,
+    /// Statements that did not verify, by the SHA-256 of all their octets \[S-10\].
     refused: Refused,
+    /// Genuine manifests that are not for this device, by the SHA-256 of their payload.
+    declined: Refused,
     budget: Budget,
     counters: Counters,
     loss: Loss,
@@ -134,7 +137,7 @@ pub enum Action<'a> {
     },
     /// Everything is there: restore, read back, compare, install, then call [`Receiver::finish`].
     Complete,
-    /// A genuine manifest is not for this device. Reported once a statement.
+    /// A genuine manifest is not for this device. Reported once a manifest, or again after 256 others.
     Refused {
         /// Its sequence number.
         sequence: u64,
@@ -165,10 +168,8 @@ pub struct Progress {
 enum Work {
     /// An action for the driver.
     Act(Step),
-    /// Handle the packet at hand, of a session that has just begun.
-    Packet { source: u64, header: Header },
-    /// Handle the pages among staged packets, from this slot on.
-    Drain { slot: usize },
+    /// Handle the pages among staged packets, from this slot on, and after the last the packet at hand.
+    Drain { slot: usize, packet: Option<(u64, Header)> },
     /// The page of this cell is known: check the chunks that waited for it, from this slot on.
     Ready { component: u8, cell: u32, slot: usize },
 }
@@ -204,9 +205,10 @@ impl Receiver {
             policy: config.policy,
             download: None,
             is_complete: false,
-            candidates: VecDeque::with_capacity(MAX_CANDIDATES),
+            candidates: Vec::with_capacity(MAX_CANDIDATES),
             staging: Staging::new(config.staging, payload_len, config.seed),
             refused: Refused::new(),
+            declined: Refused::new(),
             budget: Budget::new(),
             counters: Counters::default(),
             loss: Loss::default(),
@@ -241,7 +243,7 @@ impl Receiver {
         let manifest = verify(statement, &self.trust).map_err(ResumeError::Statement)?;
         self.policy.check(&manifest).map_err(ResumeError::Refused)?;
         let trees = manifest.trees().map_err(|e| ResumeError::Statement(e.into()))?;
-        self.begin(Candidate { manifest, trees });
+        self.begin(Candidate { manifest, trees }, None);
         Ok(Actions { receiver: self, payload: &[] })
     }
 
@@ -294,6 +296,7 @@ impl Receiver {
         self.candidates.clear();
         self.staging.retain(|_| false);
         self.refused = Refused::new();
+        self.declined = Refused::new();
     }
 
     /// The release being received.
@@ -347,35 +350,35 @@ impl Receiver {
     }
 
     fn handle_statement(&mut self, now: Instant, source: u64, header: Header, statement: &[u8]) {
-        if self.manifest().is_some_and(|manifest| manifest.statement() == statement) {
-            self.loss.note(source, header.layer, header.count);
-        }
-        let followed = self.download.iter().map(Download::manifest).chain(self.candidates.iter().map(|c| &c.manifest));
-        if followed.into_iter().any(|manifest| manifest.statement() == statement) {
-            count(&mut self.counters.duplicates);
-            return;
-        }
-        let digest: [u8; 32] = Sha256::digest(statement).into();
-        if self.refused.contains(&digest) {
-            self.counters.drop("refused-before");
-            return;
-        }
         let envelope = match Envelope::parse(statement) {
             Ok(envelope) => envelope,
             Err(e) => return self.counters.drop(e.code()),
         };
-        // Cheap checks before the expensive one; what they refuse need not be remembered.
-        if tsi_of(&Sha256::digest(envelope.payload()).into()) != header.tsi {
+        let payload_digest = Sha256::digest(envelope.payload()).into();
+        if tsi_of(&payload_digest) != header.tsi {
             return self.counters.drop("tsi");
         }
-        if !self.trust.mentions(&envelope) {
+        // Whatever signatures are around it, there is nothing to learn from a payload that was verified before.
+        let is_followed = self.manifest().is_some_and(|manifest| *manifest.payload_digest() == payload_digest);
+        if is_followed {
+            self.loss.note(source, header.layer, header.count);
+        }
+        if is_followed || self.candidates.iter().any(|c| *c.manifest.payload_digest() == payload_digest) {
+            return count(&mut self.counters.duplicates);
+        }
+        let digest = Sha256::digest(statement).into();
+        if self.declined.contains(&payload_digest) || self.refused.contains(&digest) {
+            return self.counters.drop("refused-before");
+        }
+        let signatures = self.trust.mentioned(&envelope);
+        if signatures == 0 {
             return self.counters.drop("threshold");
         }
-        if !self.budget.take(now) {
+        if !self.budget.take(now, self.staging.bucket(source), signatures) {
             return self.counters.drop("budget");
         }
         match verify(statement, &self.trust) {
-            Ok(manifest) => self.consider(manifest, &digest),
+            Ok(manifest) => self.consider(manifest),
             Err(e) => {
                 self.refused.insert(&digest);
                 self.counters.drop(e.code());
@@ -383,19 +386,11 @@ impl Receiver {
         }
     }
 
-    /// Decides on a genuine manifest whose statement has this digest.
-    fn consider(&mut self, manifest: Verified<Manifest>, digest: &[u8; 32]) {
-        let is_followed = |other: &Verified<Manifest>| other.payload_digest() == manifest.payload_digest();
-        if self.manifest().is_some_and(is_followed) || self.candidates.iter().any(|c| is_followed(&c.manifest)) {
-            // The same release with other signatures.
-            self.refused.insert(digest);
-            return count(&mut self.counters.duplicates);
-        }
+    /// Decides on a genuine manifest that is not followed yet.
+    fn consider(&mut self, manifest: Verified<Manifest>) {
         let sequence = manifest.sequence;
-        let twin = self.candidates.iter().any(|candidate| candidate.manifest.sequence == sequence);
-        let verdict = if twin { Err(RefuseReason::Equivocation { sequence }) } else { self.policy.check(&manifest) };
-        if let Err(reason) = verdict {
-            self.refused.insert(digest);
+        if let Err(reason) = self.policy.check(&manifest) {
+            self.declined.insert(manifest.payload_digest());
             self.counters.drop(reason.code());
             self.work.push_back(Work::Act(Step::Refused { sequence, reason }));
             return;
@@ -403,24 +398,27 @@ impl Receiver {
         let Ok(trees) = manifest.trees() else { return self.counters.drop("geometry") };
         let candidate = Candidate { manifest, trees };
         if self.download.is_none() {
-            self.begin(candidate);
-        } else {
-            if self.candidates.len() >= MAX_CANDIDATES {
-                self.candidates.pop_front();
-            }
-            self.candidates.push_back(candidate);
+            return self.begin(candidate, None);
         }
+        if self.candidates.len() >= MAX_CANDIDATES {
+            let lowest = self.candidates.iter().enumerate().min_by_key(|(_, c)| c.manifest.sequence);
+            match lowest.map(|(index, lowest)| (index, lowest.manifest.sequence)) {
+                Some((index, lowest)) if lowest < sequence => drop(self.candidates.swap_remove(index)),
+                _ => return self.counters.drop("outnumbered"),
+            }
+        }
+        self.candidates.push(candidate);
     }
 
-    /// Starts to receive a release, and hands it what waited.
-    fn begin(&mut self, Candidate { manifest, trees }: Candidate) {
+    /// Starts to receive a release, and hands it what waited, and then the packet at hand if that is its first chunk.
+    fn begin(&mut self, Candidate { manifest, trees }: Candidate, packet: Option<(u64, Header)>) {
         let tsi = manifest.tsi();
         self.download = Some(Download::new(manifest, trees));
         self.is_complete = false;
         self.loss = Loss::default();
         self.staging.retain(|other| other == tsi);
         self.work.push_back(Work::Act(Step::Begin));
-        self.work.push_back(Work::Drain { slot: 0 });
+        self.work.push_back(Work::Drain { slot: 0, packet });
     }
 
     fn handle_object(&mut self, source: u64, header: Header, payload: &[u8]) {
@@ -485,10 +483,8 @@ impl Receiver {
         }
         match self.check_candidate_chunk(tree, header, payload) {
             Some(Ok(())) => {
-                if let Some(candidate) = self.candidates.remove(index) {
-                    self.begin(candidate);
-                    self.work.push_back(Work::Packet { source, header });
-                }
+                let candidate = self.candidates.swap_remove(index);
+                self.begin(candidate, Some((source, header)));
             }
             Some(Err(code)) => self.counters.drop(code),
             None => self.counters.drop("no-page"),
@@ -506,6 +502,9 @@ impl Receiver {
     }
 
     fn stage(&mut self, source: u64, tsi: Tsi, object: Object, payload: &[u8]) {
+        if payload.len() > self.staging.stride() {
+            return self.counters.drop("length");
+        }
         let counter = if self.staging.insert(source, tsi, object, payload) {
             &mut self.counters.staged
         } else {
@@ -525,8 +524,14 @@ impl Receiver {
             return self.counters.drop(e.code());
         }
         count(&mut self.counters.pages);
+        download.note_cell(component, cell);
         // Before the chunks that it proves.
         self.work.insert(before, Work::Act(Step::StorePage { origin, kind, component, cell }));
+        if kind == PageKind::Parity
+            && let Some(cell) = download.stored_partner(component, cell)
+        {
+            self.work.push_back(Work::Act(Step::LoadPage { component, cell }));
+        }
     }
 
     /// A chunk has verified: have it written, before whatever else there is to do.
@@ -598,8 +603,13 @@ impl Actions<'_> {
         loop {
             match self.receiver.work.pop_front()? {
                 Work::Act(step) => return Some(step),
-                Work::Packet { source, header } => self.receiver.handle_own(source, header, self.payload),
-                Work::Drain { slot } => self.receiver.drain(slot),
+                Work::Drain { slot, packet } => {
+                    if !self.receiver.drain(slot, packet)
+                        && let Some((source, header)) = packet
+                    {
+                        self.receiver.handle_own(source, header, self.payload);
+                    }
+                }
                 Work::Ready { component, cell, slot } => self.receiver.check_waiting(component, cell, slot),
             }
         }
@@ -607,18 +617,20 @@ impl Actions<'_> {
 }
 
 impl Receiver {
-    /// Takes the next staged page of the release, from `slot` on.
-    fn drain(&mut self, slot: usize) {
-        let Some(tsi) = self.manifest().map(Verified::tsi) else { return };
+    /// Takes the next staged page of the release, from `slot` on; `false` if there is none. Nothing may be staged while one is
+    /// still in the actions' hands, so `packet` waits until the last.
+    fn drain(&mut self, slot: usize, packet: Option<(u64, Header)>) -> bool {
+        let Some(tsi) = self.manifest().map(Verified::tsi) else { return false };
         let page = self.staging.of_session(tsi).filter(|(at, _)| *at >= slot).find_map(|(at, staged)| {
             let Object::Page { kind, component, cell } = staged.object else { return None };
             Some((at, staged.len(), kind, component, cell))
         });
-        let Some((at, len, kind, component, cell)) = page else { return };
+        let Some((at, len, kind, component, cell)) = page else { return false };
         self.staging.remove(at);
         let payload = self.staging.payload(at, len).to_vec();
         self.take_page(Origin::Staged { slot: at, len }, kind, component, cell, &payload);
-        self.work.push_back(Work::Drain { slot: at.saturating_add(1) });
+        self.work.push_back(Work::Drain { slot: at.saturating_add(1), packet });
+        true
     }
 
     /// Checks the chunks of a cell whose page is known, from staging slot `slot` on, up to the first right one.

@@ -76,10 +76,11 @@ impl TrustedKeys {
         &self.keys
     }
 
-    /// Whether at least one signature claims to be by one of these keys: the cheapest of all checks.
+    /// How many signatures claim to be by one of these keys: the cheapest of all checks, and what a verification may cost.
     #[must_use]
-    pub fn mentions(&self, envelope: &Envelope<'_>) -> bool {
-        envelope.signatures().any(|signature| self.keys.iter().any(|key| key.key_id() == signature.kid))
+    pub fn mentioned(&self, envelope: &Envelope<'_>) -> usize {
+        let is_ours = |s: &Signature<'_>| self.keys.iter().any(|key| key.key_id() == s.kid);
+        envelope.signatures().filter(is_ours).count()
     }
 }
 

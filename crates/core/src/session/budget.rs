@@ -1,15 +1,21 @@
 //! Limits on what unverified statements may cost: verifications a second, and a memory of what was refused.
 
+use super::staging::BUCKETS;
 use crate::time::Instant;
 
-/// Statements that may be verified a second, and in a burst.
-const RATE: u64 = 100;
-/// Refused statements that are remembered.
+/// Signatures that may be verified a second for the sources of one bucket, and in a burst: a statement may have as many.
+const RATE: u64 = 8;
+/// Refusals that are remembered.
 const REMEMBERED: usize = 256;
 
-/// A token bucket of signature verifications.
+/// Token buckets of signature verifications, one for each bucket of sources: who floods uses up nobody else's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
+    buckets: [Bucket; BUCKETS],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
     /// Millionths of a verification.
     tokens: u64,
     last: Instant,
@@ -20,21 +26,23 @@ impl Budget {
     const FULL: u64 = RATE * Self::MICRO;
 
     pub(super) fn new() -> Self {
-        Self { tokens: Self::FULL, last: Instant::default() }
+        Self { buckets: [Bucket { tokens: Self::FULL, last: Instant::default() }; BUCKETS] }
     }
 
-    /// Takes one verification out, if there is one at `now`.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        let micros = u64::try_from(now.since(self.last).as_micros()).unwrap_or(u64::MAX);
-        self.last = self.last.max(now);
-        self.tokens = self.tokens.saturating_add(micros.saturating_mul(RATE)).min(Self::FULL);
-        let Some(left) = self.tokens.checked_sub(Self::MICRO) else { return false };
-        self.tokens = left;
+    /// Takes as many verifications out of `bucket`, if there are so many at `now`.
+    pub(super) fn take(&mut self, now: Instant, bucket: usize, verifications: usize) -> bool {
+        let Some(bucket) = self.buckets.get_mut(bucket) else { return false };
+        let micros = u64::try_from(now.since(bucket.last).as_micros()).unwrap_or(u64::MAX);
+        bucket.last = bucket.last.max(now);
+        bucket.tokens = bucket.tokens.saturating_add(micros.saturating_mul(RATE)).min(Self::FULL);
+        let cost = u64::try_from(verifications).unwrap_or(u64::MAX).saturating_mul(Self::MICRO);
+        let Some(left) = bucket.tokens.checked_sub(cost) else { return false };
+        bucket.tokens = left;
         true
     }
 }
 
-/// The newest refused statements, by the digest of all their octets \[S-10\].
+/// The newest refusals, by a SHA-256.
 #[derive(Debug)]
 pub(super) struct Refused {
     digests: [[u8; 16]; REMEMBERED],
@@ -65,14 +73,19 @@ mod tests {
     #[test]
     fn the_rate_holds_and_an_idle_time_gives_one_burst() {
         let mut budget = Budget::new();
-        let in_second = |budget: &mut Budget, second: u64| {
-            (0..10_000).filter(|i| budget.take(Instant::from_micros(second * 1_000_000 + i * 100))).count()
+        let in_second = |budget: &mut Budget, second: u64, cost: usize| {
+            (0..10_000).filter(|i| budget.take(Instant::from_micros(second * 1_000_000 + i * 100), 3, cost)).count()
         };
-        assert_eq!(in_second(&mut budget, 1000), 199);
-        assert_eq!(in_second(&mut budget, 1001), 100);
-        assert_eq!(in_second(&mut budget, 5000), 199);
+        assert_eq!(in_second(&mut budget, 1000, 1), 15);
+        assert_eq!(in_second(&mut budget, 1001, 1), 8);
+        assert_eq!(in_second(&mut budget, 5000, 8), 1);
         // A clock that stands or goes back gives nothing.
-        assert_eq!((0..500).filter(|_| budget.take(Instant::from_micros(1))).count(), 0);
+        assert_eq!((0..500).filter(|_| budget.take(Instant::from_micros(1), 3, 8)).count(), 0);
+        // Another bucket is untouched.
+        assert!(budget.take(Instant::from_micros(1), 4, 8));
+        assert!(!budget.take(Instant::from_micros(1), 4, 1));
+        assert!(!budget.take(Instant::from_micros(1), 5, 9), "more than there ever is");
+        assert!(!budget.take(Instant::from_micros(1), BUCKETS, 1), "no such bucket");
     }
 
     #[test]

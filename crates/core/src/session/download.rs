@@ -66,10 +66,9 @@ impl Download {
     pub(super) fn new(manifest: Verified<Manifest>, trees: Vec<Tree>) -> Self {
         let page_len = |tree: &Tree| (tree.geometry().cell() as usize).saturating_mul(tree.geometry().digest_len());
         let stride = trees.iter().map(page_len).max().unwrap_or(0);
+        let open_blocks = trees.iter().map(|tree| tree.geometry().blocks()).sum();
         let components = trees.into_iter().map(State::new).collect();
-        let mut download = Self { manifest, components, pages: PageCache::new(stride), open_blocks: 0 };
-        download.reset();
-        download
+        Self { manifest, components, pages: PageCache::new(stride), open_blocks }
     }
 
     pub(super) const fn manifest(&self) -> &Verified<Manifest> {
@@ -102,10 +101,9 @@ impl Download {
     /// Forgets everything but the manifest: the storage is to be checked anew.
     pub(super) fn reset(&mut self) {
         self.pages.clear();
-        self.open_blocks = 0;
+        self.open_blocks = self.components.iter().map(|state| state.tree.geometry().blocks()).sum();
         for state in &mut self.components {
             *state = State::new(state.tree.clone());
-            self.open_blocks = self.open_blocks.saturating_add(state.tree.geometry().blocks());
         }
     }
 
@@ -137,7 +135,6 @@ impl Download {
         let key = Key { kind, component, cell };
         let is_known = self.pages.contains(key);
         self.pages.insert(key, page);
-        state.note_cell(cell);
         if kind == PageKind::Page {
             state.pages.set(cell, true);
         }
@@ -145,6 +142,24 @@ impl Download {
             self.spread(key, ready);
         }
         Ok(())
+    }
+
+    /// A page or parity page of this cell has come from a sender: there it is.
+    pub(super) fn note_cell(&mut self, component: u8, cell: u32) {
+        if let Some(state) = self.components.get_mut(usize::from(component)) {
+            state.note_cell(cell);
+        }
+    }
+
+    /// The page that a parity page at hand lacks to give another, if it is in the storage.
+    pub(super) fn stored_partner(&self, component: u8, cell: u32) -> Option<u32> {
+        let state = self.state(component)?;
+        let partner = state.tree.geometry().parity_partner(cell)?;
+        let is_stored = |cell: &u32| state.pages.get(*cell) && !self.knows_page(component, *cell);
+        match (self.knows_page(component, cell), self.knows_page(component, partner)) {
+            (false, false) => [cell, partner].into_iter().find(is_stored),
+            _ => None,
+        }
     }
 
     /// The storage does not have the page after all.

@@ -11,7 +11,7 @@ use crate::wire::{Object, Tsi};
 /// Different packets that may claim to be the same object.
 const CANDIDATES: usize = 4;
 /// Counters for sources; sources that share one share its quota.
-const BUCKETS: usize = 16;
+pub(super) const BUCKETS: usize = 16;
 
 /// A packet that waits.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,11 @@ impl Staging {
             secret: seed,
             random: seed | 1,
         }
+    }
+
+    /// Octets of a slot.
+    pub(super) const fn stride(&self) -> usize {
+        self.stride
     }
 
     /// Number of slots.
@@ -95,8 +100,12 @@ impl Staging {
         }
         let bucket = self.bucket(source);
         let slot = match same {
-            // All candidates of this identity are taken: one of them goes.
-            [.., Some(_)] => same.get(self.random_below(CANDIDATES)).copied().flatten(),
+            // All candidates of this identity are taken: one of them goes, of the same sender if there is one.
+            [.., Some(_)] => {
+                let is_own = |slot: &usize| self.get(*slot).is_some_and(|staged| staged.bucket == bucket);
+                let own = same.into_iter().flatten().find(is_own);
+                own.or_else(|| same.get(self.random_below(CANDIDATES)).copied().flatten())
+            }
             _ if self.buckets.get(bucket).is_some_and(|&count| count >= self.slots.len() / 2) => {
                 self.probe(|slot| slot.is_some_and(|staged| staged.bucket == bucket))
             }
@@ -146,7 +155,8 @@ impl Staging {
         }
     }
 
-    fn bucket(&self, source: u64) -> usize {
+    /// The bucket of a source; other sources share it, but no sender can choose which.
+    pub(super) fn bucket(&self, source: u64) -> usize {
         let mixed = (source ^ self.secret).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (mixed >> 60) as usize % BUCKETS
     }
@@ -222,6 +232,21 @@ mod tests {
             staging.insert(forged, TSI, chunk(7), &forged.to_be_bytes());
         }
         assert_eq!(staging.of_session(TSI).count(), CANDIDATES);
+    }
+
+    #[test]
+    fn a_sender_displaces_its_own_candidates_and_no_others() {
+        let mut staging = Staging::new(256, 64, 5);
+        let genuine = (1..).find(|&source| staging.bucket(source) != staging.bucket(0)).unwrap();
+        for forged in 0..10_u64 {
+            staging.insert(0, TSI, chunk(7), &forged.to_be_bytes());
+        }
+        staging.insert(genuine, TSI, chunk(7), b"genuine");
+        for forged in 10..1000_u64 {
+            staging.insert(0, TSI, chunk(7), &forged.to_be_bytes());
+        }
+        let waiting: Vec<_> = staging.of_session(TSI).map(|(slot, staged)| staging.payload(slot, staged.len)).collect();
+        assert!(waiting.len() == CANDIDATES && waiting.contains(&&b"genuine"[..]));
     }
 
     #[test]
