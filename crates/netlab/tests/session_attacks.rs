@@ -134,8 +134,9 @@ fn junk_around_a_genuine_manifest_does_not_blind_to_it() {
     feed(&wrapped(&higher_cycle[0], 0));
     feed(&higher_cycle[0]);
     // Nothing of it has verified, so another takes over; then the highest comes after all.
-    lower_cycle.iter().take(3).for_each(|packet| feed(packet));
-    higher_cycle.iter().for_each(|packet| feed(packet));
+    for packet in lower_cycle.iter().take(3).chain(&higher_cycle) {
+        feed(packet);
+    }
     assert_eq!((&store.begun[..], &store.followed[..]), (&[15, 11, 15][..], &[11, 15][..]));
     assert!(receiver.is_complete());
 }
@@ -188,7 +189,9 @@ fn pages_that_waited_are_handed_out_whole_and_the_first_chunk_after_them() {
             let (mut receiver, mut store) = (Receiver::new(config), Store::default());
             old_cycle.iter().take(5).for_each(|packet| feed(&mut receiver, &mut store, 1, NOW, packet));
             feed(&mut receiver, &mut store, 1, NOW, &new_cycle[0]);
-            waiting.iter().for_each(|&cell| feed(&mut receiver, &mut store, 1, NOW, pages[cell]));
+            for &cell in waiting {
+                feed(&mut receiver, &mut store, 1, NOW, pages[cell]);
+            }
             let cell = *waiting.last().unwrap();
             let mut has_followed = false;
             let mut actions = receiver.handle_datagram(NOW, 1, chunks[8 * cell]);
@@ -263,7 +266,9 @@ fn manifests_of_one_number_wait_side_by_side_and_the_one_with_data_wins() {
     feed(&mut receiver, &mut store, 1, NOW, &first[0]);
     twin.iter().filter(|packet| !is_statement(packet)).for_each(|p| feed(&mut receiver, &mut store, 1, NOW, p));
     assert!(store.followed.is_empty());
-    twin.iter().for_each(|packet| feed(&mut receiver, &mut store, 1, NOW, packet));
+    for packet in &twin {
+        feed(&mut receiver, &mut store, 1, NOW, packet);
+    }
     assert!(receiver.is_complete() && store.followed == [10]);
     assert_eq!(receiver.counters().dropped_for("equivocation"), 0);
     feed(&mut receiver, &mut store, 1, NOW, &first[0]);
