@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use clap::Args;
 use fleetcast_cli::CommandError;
 use fleetcast_cli::keys::read_bounded;
 use signal_hook::{consts::SIGINT, flag};
@@ -116,27 +115,15 @@ impl Passphrase {
     }
 }
 
-/// Where the passphrase of a key comes from.
-#[derive(Args, Debug, Default)]
-pub struct PassphraseArgs {
-    /// Read the passphrase from the one line of FILE, else from the environment variable
-    /// `FLEETCAST_KEY_PASSPHRASE`, else ask at the terminal
-    #[arg(long, value_name = "FILE")]
-    pub passphrase_file: Option<PathBuf>,
-}
-
-impl PassphraseArgs {
-    /// The passphrase of the key in `key`: from the file, else the environment, else asked
-    /// for at the terminal.
-    ///
-    /// # Errors
-    ///
-    /// Any [`PassphraseError`] but [`Differ`](PassphraseError::Differ).
-    pub fn obtain(&self, key: &Path) -> Result<Passphrase, PassphraseError> {
-        if let Some(passphrase) = given(self.passphrase_file.as_deref())? {
-            return Ok(passphrase);
-        }
-        prompt(&format!("Passphrase of {}: ", key.display()))
+/// The passphrase of the key in `key`: from `file`, else the environment, else asked for at the terminal.
+///
+/// # Errors
+///
+/// Any [`PassphraseError`] but [`Differ`](PassphraseError::Differ).
+pub fn obtain(file: Option<&Path>, key: &Path) -> Result<Passphrase, PassphraseError> {
+    match given(file)? {
+        Some(passphrase) => Ok(passphrase),
+        None => prompt(&format!("Passphrase of {}: ", key.display())),
     }
 }
 
@@ -157,7 +144,7 @@ pub fn given(file: Option<&Path>) -> Result<Option<Passphrase>, PassphraseError>
 ///
 /// # Errors
 ///
-/// [`PassphraseError::Differ`] and those of [`PassphraseArgs::obtain`].
+/// [`PassphraseError::Differ`] and those of [`obtain`].
 pub fn prompt_new(key: &Path) -> Result<Passphrase, PassphraseError> {
     let first = prompt(&format!("New passphrase of {}: ", key.display()))?;
     let second = prompt("The same again: ")?;

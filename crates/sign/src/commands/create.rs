@@ -1,7 +1,8 @@
 //! `create`: a signed release from images.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::image_arg::{ImageArg, check_unique, token};
 use super::progress;
 use crate::keys::{self, SecretKey};
-use crate::passphrase::PassphraseArgs;
+use crate::passphrase;
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
 
 /// Make a signed release from images
@@ -36,14 +37,20 @@ Examples:
       --image kernel=build/vmlinuz,target=boot --image rootfs=build/rootfs.img --out 1.2.3.fleetcast
 
   Two signatures, for devices that ask for both:
-    fleetcast-sign create --key alice.pem --key bob.pem ...")]
+    fleetcast-sign create --key alice.pem --passphrase-file alice.pass \\
+      --key bob.pem --passphrase-file bob.pass ...")]
 pub(super) struct Args {
     /// Private key to sign with; give it again for another signature, in this order
     #[arg(long = "key", value_name = "FILE", required = true)]
     keys: Vec<PathBuf>,
 
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
+    /// Read a passphrase from the one line of FILE, else from the environment variable
+    /// `FLEETCAST_KEY_PASSPHRASE`, else ask at the terminal
+    ///
+    /// One FILE serves all keys. Keys with different passphrases need one FILE each, in the order of the keys; that of
+    /// a key without a passphrase is not read.
+    #[arg(long = "passphrase-file", value_name = "FILE")]
+    passphrase_files: Vec<PathBuf>,
 
     /// Who makes the devices: a domain name, or its UUID
     #[arg(long, value_name = "NAME")]
@@ -154,6 +161,7 @@ impl Args {
         let facts = self.facts()?;
         check_unique("image", self.images.iter().map(|arg| &arg.image.name))?;
         check_unique("target", self.images.iter().map(|arg| &arg.target))?;
+        self.check_passphrase_files()?;
         self.check_out()?;
         let inputs = self.inputs(&facts)?;
         let keys = self.load_keys()?;
@@ -192,8 +200,18 @@ impl Args {
         })
     }
 
-    /// Finds out before the work what would make it vain.
+    /// Finds out before the work what would make it vain, or cost a file that it needs.
     fn check_out(&self) -> Result<(), CommandError> {
+        // By file and not by name: `./a`, a link and `a` are one file.
+        let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let inputs =
+            self.keys.iter().chain(&self.passphrase_files).chain(self.images.iter().map(|arg| &arg.image.path));
+        if let Some(out) = identity(&self.out)
+            && let Some(input) = inputs.into_iter().find(|input| identity(input) == Some(out))
+        {
+            let message = format!("--out {} is the file that is read as {}", self.out.display(), input.display());
+            return Err(CommandError::new(ErrorKind::Usage, message).hint("choose another name for the release"));
+        }
         let failed = |text: &str| CommandError::failed(format!("{} {text}", self.out.display()));
         match std::fs::symlink_metadata(&self.out) {
             Ok(metadata) if metadata.is_dir() => Err(failed("is a folder")),
@@ -223,9 +241,22 @@ impl Args {
         Ok(images.into_iter().zip(geometries).zip(wanted).map(input).collect())
     }
 
+    fn check_passphrase_files(&self) -> Result<(), CommandError> {
+        let (files, keys) = (self.passphrase_files.len(), self.keys.len());
+        if files <= 1 || files == keys {
+            return Ok(());
+        }
+        let message = format!("--passphrase-file is given {files} times and --key {keys} times");
+        let hint = "give one --passphrase-file for all keys, or one for each key in their order";
+        Err(CommandError::new(ErrorKind::Usage, message).hint(hint))
+    }
+
     fn load_keys(&self) -> Result<Vec<SecretKey>, CommandError> {
-        let load = |path: &PathBuf| Ok(keys::load_secret(path, || self.passphrase.obtain(path))?.tell());
-        self.keys.iter().map(load).collect()
+        let load = |(number, path): (usize, &PathBuf)| {
+            let file = self.passphrase_files.get(number).or(self.passphrase_files.first());
+            Ok(keys::load_secret(path, || passphrase::obtain(file.map(PathBuf::as_path), path))?.tell())
+        };
+        self.keys.iter().enumerate().map(load).collect()
     }
 }
 

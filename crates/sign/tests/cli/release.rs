@@ -1,7 +1,7 @@
 //! `create`, `verify` and `inspect` as a user runs them.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::common::Folder;
 use fleetcast_netlab::command_line::Done;
@@ -13,7 +13,7 @@ fn station() -> Folder {
         let [key, public] = [format!("{name}.pem"), format!("{name}.pub.pem")];
         folder.openssl(&["genpkey", "-algorithm", "ed25519", "-out", &key]);
         folder.openssl(&["pkey", "-in", &key, "-pubout", "-out", &public]);
-        fs::set_permissions(folder.path(&key), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::set_permissions(folder.path(&key), fs::Permissions::from_mode(0o600)).unwrap();
     }
     let image = |len: u32| (0..len).flat_map(|i| (i / 7 * 31).to_le_bytes()).collect::<Vec<_>>();
     folder.write("rootfs.img", image(75_000));
@@ -115,6 +115,33 @@ fn a_release_can_be_made_again() {
 }
 
 #[test]
+fn a_release_never_replaces_what_it_is_made_from() {
+    let folder = station();
+    lock(&folder, "b.pem", "locked.pem", "open");
+    folder.write("pass", "open");
+    symlink("a.pem", folder.path("link")).unwrap();
+    fs::hard_link(folder.path("rootfs.img"), folder.path("same.img")).unwrap();
+    let before = folder.names();
+    let args = ["create", "--key", "a.pem", "--key", "locked.pem", "--passphrase-file", "pass", "--out"];
+    for (out, input) in [
+        ("a.pem", "a.pem"),
+        ("./locked.pem", "locked.pem"),
+        ("link", "a.pem"),
+        ("pass", "pass"),
+        ("rootfs.img", "rootfs.img"),
+        ("same.img", "rootfs.img"),
+    ] {
+        let content = fs::read(folder.path(out)).unwrap();
+        let message = format!("--out {out} is the file that is read as {input}");
+        for force in [&["--force"][..], &[]] {
+            folder.sign(&[&args[..], &[out], &FACTS, &ROOTFS, force].concat()).failed(2, &[&message]);
+        }
+        assert!(fs::read(folder.path(out)).unwrap() == content, "{out}");
+    }
+    assert_eq!(folder.names(), before);
+}
+
+#[test]
 fn signatures_are_counted_by_key() {
     let folder = station();
     create(&folder, &[&ROOTFS[..], &["--key", "b.pem"]].concat()).ok();
@@ -136,21 +163,17 @@ fn signatures_are_counted_by_key() {
     folder.sign(&["verify", "r", "--trust", "a.pem"]).failed(1, &["private keys stay on the signing station"]);
 }
 
+/// Encrypts a key.
+fn lock(folder: &Folder, key: &str, locked: &str, passphrase: &str) {
+    let pass = format!("pass:{passphrase}");
+    folder.openssl(&["pkcs8", "-topk8", "-v2", "aes256", "-passout", &pass, "-in", key, "-out", locked]);
+    fs::set_permissions(folder.path(locked), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 #[test]
 fn an_encrypted_key_signs_with_its_passphrase() {
     let folder = station();
-    folder.openssl(&[
-        "pkcs8",
-        "-topk8",
-        "-v2",
-        "aes256",
-        "-passout",
-        "pass:open",
-        "-in",
-        "a.pem",
-        "-out",
-        "locked.pem",
-    ]);
+    lock(&folder, "a.pem", "locked.pem", "open");
     folder.write("pass", "open\n");
     folder.write("wrong", "opener\n");
     let command = |pass: &str| {
@@ -161,6 +184,35 @@ fn an_encrypted_key_signs_with_its_passphrase() {
     assert!(!folder.path("r").exists());
     command("pass").ok();
     verify(&folder, &[]).ok();
+}
+
+#[test]
+fn keys_with_different_passphrases_sign_together() {
+    let folder = station();
+    lock(&folder, "a.pem", "a.locked", "open");
+    lock(&folder, "b.pem", "b.locked", "sesame");
+    folder.write("a.pass", "open\n");
+    folder.write("b.pass", "sesame\n");
+    let with = |keys: &[&str], files: &[&str]| {
+        let keys = keys.iter().flat_map(|key| ["--key", key]);
+        let files = files.iter().flat_map(|file| ["--passphrase-file", file]);
+        let args: Vec<_> = ["create", "--out", "r", "--force"].into_iter().chain(keys).chain(files).collect();
+        folder.sign(&[&args[..], &FACTS, &ROOTFS].concat())
+    };
+    let both = ["a.locked", "b.locked"];
+    with(&both, &["a.pass", "b.pass"]).ok();
+    verify(&folder, &["--trust", "b.pub.pem", "--threshold", "2"]).ok();
+    with(&both, &["b.pass", "a.pass"]).failed(1, &["cannot use key a.locked: wrong passphrase"]);
+    with(&both, &["a.pass"]).failed(1, &["cannot use key b.locked: wrong passphrase"]);
+    lock(&folder, "b.pem", "b.locked", "open");
+    with(&both, &["a.pass"]).ok();
+    // A key without a passphrase has its place in the order all the same.
+    with(&["a.pem", "b.locked"], &["missing", "a.pass"]).ok();
+
+    let three = ["a.pass"; 3];
+    let counts = "--passphrase-file is given 3 times and --key 2 times";
+    with(&both, &three).failed(2, &[counts, "hint: give one --passphrase-file for all keys, or one for each"]);
+    with(&["a.locked"], &three[1..]).failed(2, &["given 2 times and --key 1 times"]);
 }
 
 #[test]
