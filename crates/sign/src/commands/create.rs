@@ -16,6 +16,9 @@ use crate::keys::{self, SecretKey};
 use crate::passphrase;
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
 
+/// Octets of the largest datagram that a device takes unless its `max-packet` says more.
+const DEFAULT_MAX_PACKET: usize = 1500;
+
 /// Make a signed release from images
 ///
 /// Writes one file with the signed manifest and the digests of every packet; the images stay beside it, and
@@ -66,8 +69,10 @@ pub(super) struct Args {
 
     /// Sequence number: larger than that of any release before
     ///
-    /// Devices follow the largest one they see and refuse smaller ones. It is never taken from a clock, so that a
-    /// release can be made again.
+    /// Devices follow the largest one they see and refuse smaller ones. They also refuse one that is more than
+    /// 4,294,967,296 above the one they run (a device that has installed nothing takes any), so count releases: the
+    /// steps of a date or time stamp can be too large. It is never taken from a clock, so that a release can be made
+    /// again.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SEQUENCE))]
     sequence: u64,
 
@@ -75,7 +80,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     security_version: u32,
 
-    /// Only for devices that run a release with a sequence number in this range
+    /// Only for devices that run a release with a sequence number in this range; 0 is one that has installed nothing
     #[arg(long, value_name = "MIN..MAX")]
     from: Option<From>,
 
@@ -97,7 +102,8 @@ pub(super) struct Args {
 
     /// Octets of UDP payload that no packet of the release exceeds
     ///
-    /// 1232 fits every IPv6 network. For Ethernet 1452 is possible.
+    /// 1232 fits every IPv6 network. For Ethernet 1452 is possible. Devices take more than 1500 only if their setting
+    /// max-packet says so.
     #[arg(long, value_name = "OCTETS", default_value_t = 1232, value_parser = clap::value_parser!(u16).range(100..))]
     packet: u16,
 
@@ -176,6 +182,13 @@ impl Args {
 
         let manifest = draft.manifest();
         let summary = Summary::new(&Unverified::from(manifest.clone()), manifest.statement());
+        if summary.packet_octets > DEFAULT_MAX_PACKET {
+            cli::warn(format_args!(
+                "its packets have up to {octets} octets: only devices with max-packet = {octets} or more (recv.toml) take \
+                 it, and the default is {DEFAULT_MAX_PACKET}",
+                octets = summary.packet_octets
+            ));
+        }
         if self.json {
             return cli::out_json(&Made { file: self.out.display().to_string(), summary });
         }
@@ -187,6 +200,13 @@ impl Args {
         let usage = |message: String| CommandError::new(ErrorKind::Usage, message);
         if self.classes.len() > MAX_CLASSES {
             return Err(usage(format!("a release is for at most {MAX_CLASSES} classes, not {}", self.classes.len())));
+        }
+        if let Some(From(min, max)) = self.from
+            && min >= self.sequence
+        {
+            let message = format!("no device that runs sequence {min} to {max} takes sequence {}", self.sequence);
+            let hint = "devices never go back: --from must start below --sequence";
+            return Err(usage(message).hint(hint));
         }
         let vendor = identity::vendor(&self.vendor).map_err(usage)?;
         let classes = self.classes.iter().map(|class| identity::class(vendor, class)).collect::<Result<_, _>>();

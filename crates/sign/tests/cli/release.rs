@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::common::Folder;
-use fleetcast_netlab::command_line::Done;
+use fleetcast_netlab::command_line::{Done, shipped};
 
 /// Two keys made by OpenSSL, and two images.
 fn station() -> Folder {
@@ -265,6 +265,9 @@ fn another_image_is_refused_with_its_place() {
         .failed(3, &["refused (chunk-digest)", "component rootfs: the image differs", "from octet 199680 on"]);
     image.set_len(299_999).unwrap();
     verify(&folder, &ROOTFS).failed(3, &["refused (size)", "has 299999 octets, the signed one 300000"]);
+    image.set_len(0).unwrap();
+    let empty = verify(&folder, &[&ROOTFS[..], &["--json"]].concat());
+    assert_eq!(json(&empty.failed(3, &["refused (size)", "has 0 octets"]))["code"], "size");
     verify(&folder, &["--image", "rootfs=missing"]).failed(1, &["cannot use image missing", "No such file"]);
     verify(&folder, &["--image", "kernel=kernel.img"]).failed(2, &["has no component kernel", "hint: it has: rootfs"]);
     verify(&folder, &[ROOTFS, ROOTFS].concat()).failed(2, &["image rootfs is given twice"]);
@@ -288,10 +291,13 @@ fn what_makes_no_release_is_told_before_any_work() {
     refused(2, &with(&["--image", "k=kernel.img,target=rootfs"]), &["target rootfs is given twice"]);
     refused(2, &with(&["--from", "5..4"]), &["MIN is larger than MAX"]);
     refused(2, &with(&["--from", "5"]), &["write MIN..MAX"]);
-    refused(1, &with(&["--chunk", "1000"]), &["component rootfs cannot be cut that way", "in steps of 64, not 1000"]);
-    refused(1, &with(&["--repair", "101"]), &["repair is 0 to 100 percent"]);
-    refused(1, &with(&["--digest", "20"]), &["16 or 32 octets"]);
-    refused(1, &with(&["--chunk", "1408"]), &["do not fit packets of 1232", "--packet of 1428 or more"]);
+    for from in ["17..17", "20..30"] {
+        refused(2, &with(&["--from", from]), &["takes sequence 17", "--from must start below --sequence"]);
+    }
+    refused(2, &with(&["--chunk", "1000"]), &["component rootfs cannot be cut that way", "in steps of 64, not 1000"]);
+    refused(2, &with(&["--repair", "101"]), &["repair is 0 to 100 percent"]);
+    refused(2, &with(&["--digest", "20"]), &["16 or 32 octets"]);
+    refused(2, &with(&["--chunk", "1408"]), &["do not fit packets of 1232", "--packet of 1428 or more"]);
     refused(1, &with(&["--chunk", "64", "--packet", "150"]), &["the smallest page packet", "--packet of 164 or more"]);
     refused(1, &with(&["--chunk", "64", "--packet", "200"]), &["the signed manifest has", "fewer components"]);
     refused(2, &with(&["--packet", "99"]), &["99 is not in 100"]);
@@ -311,7 +317,7 @@ fn what_makes_no_release_is_told_before_any_work() {
         let mut facts = FACTS;
         facts[7] = sequence;
         let all = [&["create", "--key", "a.pem", "--out", "r"][..], &facts, &ROOTFS].concat();
-        folder.sign(&all).failed(2, &[]);
+        folder.sign(&all).failed(2, &[sequence, "--sequence"]);
     }
     assert!(!folder.path("r").exists());
 }
@@ -324,6 +330,33 @@ fn eight_components_with_long_names_need_larger_packets() {
     create(&folder, &images).failed(1, &["the signed manifest has 1293 octets", "room for 1212", "--packet of 1313"]);
     create(&folder, &[&images[..], &["--packet", "1312"]].concat()).failed(1, &["--packet of 1313"]);
     create(&folder, &[&images[..], &["--packet", "1313"]].concat()).ok();
+    verify(&folder, &[]).ok();
+}
+
+#[test]
+fn packets_that_devices_take_by_setting_only_are_warned_of() {
+    let folder = station();
+    let setting = fs::read_to_string(shipped("examples/recv.toml")).unwrap();
+    assert!(setting.contains("\n#max-packet = 1500\n"), "the default is another");
+    for (chunk, warning) in [
+        // 20 octets of header, and steps of 64: 1472 is the last one below.
+        ("1472", None),
+        (
+            "1536",
+            Some("packets have up to 1556 octets: only devices with max-packet = 1556 or more (recv.toml) take it"),
+        ),
+    ] {
+        let made = create(&folder, &[&ROOTFS[..], &["--force", "--packet", "1600", "--chunk", chunk]].concat()).ok();
+        let warned = made.stderr.lines().find_map(|line| line.strip_prefix("warning: its "));
+        assert_eq!(warned.is_some(), warning.is_some(), "{made:?}");
+        assert!(warned.unwrap_or_default().starts_with(warning.unwrap_or_default()), "{made:?}");
+    }
+}
+
+#[test]
+fn a_range_that_starts_below_the_release_may_end_anywhere() {
+    let folder = station();
+    create(&folder, &[&ROOTFS[..], &["--from", "16..30"]].concat()).ok();
     verify(&folder, &[]).ok();
 }
 
