@@ -5,11 +5,10 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fleetcast_cli::CommandError;
-use fleetcast_cli::keys::{KeyWarning, OTHERS};
+use fleetcast_cli::keys::{KeyWarning, exposed};
 use tempfile::NamedTempFile;
 
 use crate::beside;
@@ -125,9 +124,7 @@ impl NewFile {
     /// [`CreateReason::Io`].
     pub fn exposed(&self) -> Result<Option<KeyWarning>, CreateError> {
         let metadata = self.file.as_file().metadata().map_err(|error| failed(&self.path, error))?;
-        let mode = metadata.mode() & 0o7777;
-        let path = || self.path.display().to_string();
-        Ok((mode & OTHERS != 0).then(|| KeyWarning::Exposed { path: path(), mode }))
+        Ok(exposed(&metadata).map(|mode| KeyWarning::Exposed { path: self.path.display().to_string(), mode }))
     }
 
     /// Gives it its name, which nothing else may have got by now.
@@ -186,6 +183,8 @@ pub fn commit<const N: usize>(files: [NewFile; N]) -> Result<(), CreateError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     /// Names and modes of all files in a folder.
