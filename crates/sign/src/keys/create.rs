@@ -216,7 +216,7 @@ mod tests {
         std::mem::forget(file);
         assert!(!path.exists());
         let left = files(folder.path());
-        assert!(left.len() == 1 && left[0].0.ends_with(".tmp") && left[0].1 == 0o600, "{left:?}");
+        assert!(left.len() == 1 && left[0].0.starts_with(".fleetcast-sign.") && left[0].1 == 0o600, "{left:?}");
 
         let mut file = NewFile::private(&path).unwrap();
         file.write("whole").unwrap();
