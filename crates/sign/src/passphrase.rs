@@ -111,7 +111,8 @@ impl From<PassphraseError> for CommandError {
     }
 }
 
-/// A passphrase: 1 to [`MAX_PASSPHRASE`] bytes, wiped when dropped.
+/// A passphrase: 1 to [`MAX_PASSPHRASE`] bytes, wiped when dropped; so is every clone.
+#[derive(Clone)]
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 impl Passphrase {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::image_arg::{ImageArg, check_unique, token};
 use super::progress;
 use crate::keys::{self, SecretKey};
-use crate::passphrase;
+use crate::passphrase::{self, Passphrase};
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
 
 /// Octets of the largest datagram that a device takes unless its `max-packet` says more.
@@ -272,9 +272,15 @@ impl Args {
     }
 
     fn load_keys(&self) -> Result<Vec<SecretKey>, CommandError> {
+        // One file for all keys is read once: it may be a pipe.
+        let mut shared: Option<Passphrase> = None;
         let load = |(number, path): (usize, &PathBuf)| {
-            let file = self.passphrase_files.get(number).or(self.passphrase_files.first());
-            Ok(keys::load_secret(path, || passphrase::obtain(file.map(PathBuf::as_path), path))?.tell())
+            let ask = || match (&shared, &self.passphrase_files[..]) {
+                (Some(passphrase), _) => Ok(passphrase.clone()),
+                (None, [file]) => Ok(shared.insert(passphrase::obtain(Some(file), path)?).clone()),
+                (None, files) => passphrase::obtain(files.get(number).map(PathBuf::as_path), path),
+            };
+            Ok(keys::load_secret(path, ask)?.tell())
         };
         self.keys.iter().enumerate().map(load).collect()
     }

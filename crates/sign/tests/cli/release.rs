@@ -206,6 +206,11 @@ fn keys_with_different_passphrases_sign_together() {
     with(&both, &["a.pass"]).failed(1, &["cannot use key b.locked: wrong passphrase"]);
     lock(&folder, "b.pem", "b.locked", "open");
     with(&both, &["a.pass"]).ok();
+    let args = [&["create", "--out", "r", "--force", "--key", "a.locked", "--key", "b.locked"], &FACTS[..], &ROOTFS];
+    let script = "echo open | \"$0\" \"$@\" --passphrase-file /dev/stdin";
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", script, super::common::PROGRAM]).args(args.concat()).current_dir(folder.path(""));
+    Done::run(&mut shell).ok();
     // A key without a passphrase has its place in the order all the same.
     with(&["a.pem", "b.locked"], &["missing", "a.pass"]).ok();
 
