@@ -13,7 +13,7 @@ pub mod unsafe_test;
 use std::path::Path;
 
 pub use error::{KeyFileError, LoadError};
-pub use file::{KeyFile, MAX_KEY_FILE, OTHERS, read_bounded};
+pub use file::{KeyFile, MAX_KEY_FILE, exposed, read_bounded};
 pub use fleetcast_core::trust::{KeyError, KeyId, PublicKey};
 
 use pem::Label;

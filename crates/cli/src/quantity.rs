@@ -10,8 +10,8 @@ use std::time::Duration;
 pub fn size(text: &str) -> Result<u64, String> {
     let form =
         || format!("{text:?} is no size: write octets, or a number with K, M or G (powers of 1,024), such as 256M");
-    let text = text.strip_suffix("iB").unwrap_or(text);
-    parse(text, 1024).ok_or_else(form)
+    let number = text.strip_suffix("iB").filter(|rest| rest.ends_with(['K', 'M', 'G'])).unwrap_or(text);
+    parse(number, 1024).ok_or_else(form)
 }
 
 /// Bits per second: a number with an optional `k`, `M` or `G` for powers of 1,000.
@@ -57,17 +57,20 @@ fn parse(text: &str, step: u64) -> Option<u64> {
     decimal(digits, step.checked_pow(power)?)
 }
 
-/// `unit` times a number with at most three digits behind the point: exact for every unit that three digits divide.
-fn decimal(digits: &str, unit: u64) -> Option<u64> {
-    match digits.split_once('.') {
-        None => digits.parse::<u64>().ok()?.checked_mul(unit),
-        Some((whole, part)) if (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()) => {
-            let scale = 10_u64.checked_pow(u32::try_from(part.len()).ok()?)?;
-            let fraction = part.parse::<u64>().ok()?.checked_mul(unit)? / scale;
-            whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(fraction)
-        }
-        Some(_) => None,
+/// `unit` times a number with at most three digits behind the point: exact for every unit that three digits divide. The
+/// smallest unit, 1, has no fractions.
+fn decimal(text: &str, unit: u64) -> Option<u64> {
+    let digits = |text: &str| {
+        // `parse` alone would take a sign too.
+        if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None }
+    };
+    let Some((whole, part)) = text.split_once('.') else { return digits(text)?.checked_mul(unit) };
+    if unit == 1 || part.len() > 3 {
+        return None;
     }
+    let scale = 10_u64.checked_pow(u32::try_from(part.len()).ok()?)?;
+    let fraction = digits(part)?.checked_mul(unit)? / scale;
+    digits(whole)?.checked_mul(unit)?.checked_add(fraction)
 }
 
 #[cfg(test)]
@@ -78,19 +81,24 @@ mod tests {
     fn sizes_and_rates_are_read_as_written() {
         assert_eq!(size("4096"), Ok(4096));
         assert_eq!(size("1.5K"), Ok(1536));
-        assert_eq!(size("256MiB"), Ok(256 << 20));
+        assert_eq!((size("256MiB"), size("5KiB"), size("1.5GiB")), (Ok(256 << 20), Ok(5 << 10), Ok(3 << 29)));
         assert_eq!(rate("10M"), Ok(10_000_000));
         assert_eq!(rate("2.048M"), Ok(2_048_000));
     }
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for text in
-            ["", "M", "-1", "1e6", "10 M", "1.", ".5M", "1.2345M", "10Mbit", "99999999999999999999", "99999999999G"]
-        {
+        let neither =
+            ["", "M", "-1", "1e6", "10 M", "1.", "1.M", ".5M", "1.2345M", "10Mbit", "+5", "+5M", "1.+5M", "1.9"];
+        for text in [&neither[..], &["99999999999999999999", "99999999999G"]].concat() {
+            assert!(size(text).is_err(), "{text}");
+            assert!(rate(text).is_err(), "{text}");
+        }
+        for text in ["5iB", "5kiB", "iB", "KiB", "5.5iB", "5KiBiB"] {
             assert!(size(text).is_err(), "{text}");
         }
         assert!(rate("0").is_err());
+        assert!(rate("5MiB").is_err());
     }
 
     #[test]
@@ -98,9 +106,10 @@ mod tests {
         let micros = |text| duration(text).unwrap().as_micros();
         assert_eq!(micros("800us"), 800);
         assert_eq!(micros("1.5ms"), 1_500);
+        assert_eq!(micros("1.5"), 1_500_000);
         assert_eq!((micros("10"), micros("10s")), (10_000_000, 10_000_000));
         assert_eq!((micros("2min"), micros("0.5h")), (120_000_000, 1_800_000_000));
-        for text in ["", "s", "-1s", "1d", "1 s", "1m", "99999999999999999h"] {
+        for text in ["", "s", "-1s", "+1s", "1.5us", "1d", "1 s", "1m", "99999999999999999h"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

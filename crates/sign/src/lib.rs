@@ -5,6 +5,7 @@
 //! what unlocks them, [`release`] makes and checks releases, [`commands`] is the command
 //! line.
 
+mod beside;
 pub mod commands;
 pub mod keys;
 pub mod passphrase;

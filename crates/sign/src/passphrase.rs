@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use clap::Args;
-use fleetcast_cli::CommandError;
-use fleetcast_cli::keys::read_bounded;
+use fleetcast_cli::keys::{exposed, read_bounded};
+use fleetcast_cli::{self as cli, CommandError};
 use signal_hook::{consts::SIGINT, flag};
 use zeroize::Zeroizing;
 
@@ -18,6 +17,17 @@ pub const PASSPHRASE_ENV: &str = "FLEETCAST_KEY_PASSPHRASE";
 
 /// Longest passphrase, in bytes; OpenSSL takes no longer ones.
 pub const MAX_PASSPHRASE: usize = 1023;
+
+/// Where a passphrase is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A passphrase file.
+    File,
+    /// [`PASSPHRASE_ENV`].
+    Environment,
+    /// Somebody at the terminal.
+    Terminal,
+}
 
 /// Why there is no passphrase.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +38,10 @@ pub enum PassphraseError {
     Missing,
     /// Nothing where a passphrase belongs.
     #[error("the passphrase is empty")]
-    Empty,
+    Empty {
+        /// Where it should have been.
+        place: Place,
+    },
     /// Longer than [`MAX_PASSPHRASE`].
     #[error("the passphrase is longer than {MAX_PASSPHRASE} bytes")]
     TooLong,
@@ -60,7 +73,7 @@ impl PassphraseError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Missing => "passphrase-missing",
-            Self::Empty => "passphrase-empty",
+            Self::Empty { .. } => "passphrase-empty",
             Self::TooLong => "passphrase-too-long",
             Self::Lines { .. } => "passphrase-lines",
             Self::File { .. } => "passphrase-file",
@@ -76,10 +89,15 @@ impl PassphraseError {
             Self::Missing => {
                 Some(format!("give --passphrase-file FILE, set {PASSPHRASE_ENV}, or run it at a terminal"))
             }
-            Self::Empty => Some(format!(
-                "an empty {PASSPHRASE_ENV} or file is taken for a mistake; unset it if the key has \
-                 no passphrase"
-            )),
+            Self::Empty { place: Place::File } => {
+                Some("put the passphrase on the one line of the file, or leave --passphrase-file out".into())
+            }
+            Self::Empty { place: Place::Environment } => {
+                Some(format!("set {PASSPHRASE_ENV} to the passphrase, or unset it"))
+            }
+            Self::Empty { place: Place::Terminal } => {
+                Some("type the passphrase, then Enter; nothing is shown meanwhile".into())
+            }
             Self::Lines { .. } => Some("the file holds the passphrase alone, on one line".into()),
             _ => None,
         }
@@ -93,19 +111,20 @@ impl From<PassphraseError> for CommandError {
     }
 }
 
-/// A passphrase: 1 to [`MAX_PASSPHRASE`] bytes, wiped when dropped.
+/// A passphrase: 1 to [`MAX_PASSPHRASE`] bytes, wiped when dropped; so is every clone.
+#[derive(Clone)]
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 impl Passphrase {
-    /// Takes the bytes of a passphrase.
+    /// Takes the bytes of a passphrase that were found at `place`.
     ///
     /// # Errors
     ///
     /// [`PassphraseError::Empty`], [`PassphraseError::TooLong`].
-    pub fn new(bytes: Vec<u8>) -> Result<Self, PassphraseError> {
+    pub fn new(bytes: Vec<u8>, place: Place) -> Result<Self, PassphraseError> {
         let bytes = Zeroizing::new(bytes);
         match bytes.len() {
-            0 => Err(PassphraseError::Empty),
+            0 => Err(PassphraseError::Empty { place }),
             1..=MAX_PASSPHRASE => Ok(Self(bytes)),
             _ => Err(PassphraseError::TooLong),
         }
@@ -116,27 +135,15 @@ impl Passphrase {
     }
 }
 
-/// Where the passphrase of a key comes from.
-#[derive(Args, Debug, Default)]
-pub struct PassphraseArgs {
-    /// Read the passphrase from the one line of FILE, else from the environment variable
-    /// `FLEETCAST_KEY_PASSPHRASE`, else ask at the terminal
-    #[arg(long, value_name = "FILE")]
-    pub passphrase_file: Option<PathBuf>,
-}
-
-impl PassphraseArgs {
-    /// The passphrase of the key in `key`: from the file, else the environment, else asked
-    /// for at the terminal.
-    ///
-    /// # Errors
-    ///
-    /// Any [`PassphraseError`] but [`Differ`](PassphraseError::Differ).
-    pub fn obtain(&self, key: &Path) -> Result<Passphrase, PassphraseError> {
-        if let Some(passphrase) = given(self.passphrase_file.as_deref())? {
-            return Ok(passphrase);
-        }
-        prompt(&format!("Passphrase of {}: ", key.display()))
+/// The passphrase of the key in `key`: from `file`, else the environment, else asked for at the terminal.
+///
+/// # Errors
+///
+/// Any [`PassphraseError`] but [`Differ`](PassphraseError::Differ).
+pub fn obtain(file: Option<&Path>, key: &Path) -> Result<Passphrase, PassphraseError> {
+    match given(file)? {
+        Some(passphrase) => Ok(passphrase),
+        None => prompt(&format!("Passphrase of {}: ", key.display())),
     }
 }
 
@@ -148,7 +155,7 @@ impl PassphraseArgs {
 pub fn given(file: Option<&Path>) -> Result<Option<Passphrase>, PassphraseError> {
     match (file, std::env::var_os(PASSPHRASE_ENV)) {
         (Some(path), _) => from_file(path).map(Some),
-        (None, Some(value)) => Passphrase::new(value.into_vec()).map(Some),
+        (None, Some(value)) => Passphrase::new(value.into_vec(), Place::Environment).map(Some),
         (None, None) => Ok(None),
     }
 }
@@ -157,25 +164,32 @@ pub fn given(file: Option<&Path>) -> Result<Option<Passphrase>, PassphraseError>
 ///
 /// # Errors
 ///
-/// [`PassphraseError::Differ`] and those of [`PassphraseArgs::obtain`].
+/// [`PassphraseError::Differ`] and those of [`obtain`].
 pub fn prompt_new(key: &Path) -> Result<Passphrase, PassphraseError> {
     let first = prompt(&format!("New passphrase of {}: ", key.display()))?;
     let second = prompt("The same again: ")?;
     if first.as_bytes() == second.as_bytes() { Ok(first) } else { Err(PassphraseError::Differ) }
 }
 
+/// Warns on stderr if others may read the file: whoever reads it opens the key.
 fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     let failed = |source| PassphraseError::File { path: path.into(), source };
     // Two more for the line end.
     let max = MAX_PASSPHRASE as u64 + 2;
     let file = File::open(path).map_err(failed)?;
+    if let Some(mode) = exposed(&file.metadata().map_err(failed)?) {
+        let path = path.display();
+        cli::warn(format_args!(
+            "passphrase file {path} is open to other users (mode {mode:04o}); run: chmod 600 {path}"
+        ));
+    }
     let bytes = read_bounded(file, max).map_err(failed)?.ok_or(PassphraseError::TooLong)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.contains(&b'\n') {
         return Err(PassphraseError::Lines { path: path.into() });
     }
-    Passphrase::new(line.to_vec())
+    Passphrase::new(line.to_vec(), Place::File)
 }
 
 /// Asks at the terminal, with nothing shown, whatever stdin and stdout are.
@@ -186,7 +200,7 @@ fn prompt(question: &str) -> Result<Passphrase, PassphraseError> {
     set_interrupt(false);
     let answer = rpassword::prompt_password(question);
     set_interrupt(true);
-    Passphrase::new(answer.map_err(PassphraseError::Terminal)?.into_bytes())
+    Passphrase::new(answer.map_err(PassphraseError::Terminal)?.into_bytes(), Place::Terminal)
 }
 
 /// Whether SIGINT ends the process.

@@ -1,6 +1,6 @@
 //! Reading a key file: bounded, into memory that is wiped, with a look at its mode.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,16 @@ use super::{KeyWarning, LoadError, Loaded, PublicKey, unsafe_test};
 pub const MAX_KEY_FILE: u64 = 16 * 1024;
 
 /// Permission bits that let somebody else than the owner at a file.
-pub const OTHERS: u32 = 0o077;
+const OTHERS: u32 = 0o077;
+
+/// The permission bits of an open file that is to be secret, if others than the owner have any.
+///
+/// A pipe (`<(...)`) shows a mode that says nothing about who has the content.
+#[must_use]
+pub fn exposed(metadata: &Metadata) -> Option<u32> {
+    let mode = metadata.mode() & 0o7777;
+    (metadata.is_file() && mode & OTHERS != 0).then_some(mode)
+}
 
 /// A key file, read once, so that what is judged is what is used.
 pub struct KeyFile {
@@ -36,9 +45,7 @@ impl KeyFile {
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
         }
-        // A pipe (`<(...)`) shows a mode that says nothing about who has the key.
-        let mode = metadata.mode() & 0o7777;
-        let exposed = (metadata.is_file() && mode & OTHERS != 0).then_some(mode);
+        let exposed = exposed(&metadata);
         let bytes = read_bounded(file, MAX_KEY_FILE)?.ok_or(LoadError::TooLarge { max: MAX_KEY_FILE })?;
         let block = pem::decode(&bytes)?;
         let exposed = exposed.filter(|_| block.label != Label::Public);

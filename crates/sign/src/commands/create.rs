@@ -1,7 +1,8 @@
 //! `create`: a signed release from images.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
@@ -12,8 +13,11 @@ use serde::Serialize;
 use super::image_arg::{ImageArg, check_unique, token};
 use super::progress;
 use crate::keys::{self, SecretKey};
-use crate::passphrase::PassphraseArgs;
+use crate::passphrase::{self, Passphrase};
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
+
+/// Octets of the largest datagram that a device takes unless its `max-packet` says more.
+const DEFAULT_MAX_PACKET: usize = 1500;
 
 /// Make a signed release from images
 ///
@@ -36,14 +40,20 @@ Examples:
       --image kernel=build/vmlinuz,target=boot --image rootfs=build/rootfs.img --out 1.2.3.fleetcast
 
   Two signatures, for devices that ask for both:
-    fleetcast-sign create --key alice.pem --key bob.pem ...")]
+    fleetcast-sign create --key alice.pem --passphrase-file alice.pass \\
+      --key bob.pem --passphrase-file bob.pass ...")]
 pub(super) struct Args {
     /// Private key to sign with; give it again for another signature, in this order
     #[arg(long = "key", value_name = "FILE", required = true)]
     keys: Vec<PathBuf>,
 
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
+    /// Read a passphrase from the one line of FILE, else from the environment variable
+    /// `FLEETCAST_KEY_PASSPHRASE`, else ask at the terminal
+    ///
+    /// One FILE serves all keys. Keys with different passphrases need one FILE each, in the order of the keys; that of
+    /// a key without a passphrase is not read.
+    #[arg(long = "passphrase-file", value_name = "FILE")]
+    passphrase_files: Vec<PathBuf>,
 
     /// Who makes the devices: a domain name, or its UUID
     #[arg(long, value_name = "NAME")]
@@ -59,8 +69,10 @@ pub(super) struct Args {
 
     /// Sequence number: larger than that of any release before
     ///
-    /// Devices follow the largest one they see and refuse smaller ones. It is never taken from a clock, so that a
-    /// release can be made again.
+    /// Devices follow the largest one they see and refuse smaller ones. They also refuse one that is more than
+    /// 4,294,967,296 above the one they run (a device that has installed nothing takes any), so count releases: the
+    /// steps of a date or time stamp can be too large. It is never taken from a clock, so that a release can be made
+    /// again.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_SEQUENCE))]
     sequence: u64,
 
@@ -68,7 +80,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     security_version: u32,
 
-    /// Only for devices that run a release with a sequence number in this range
+    /// Only for devices that run a release with a sequence number in this range; 0 is one that has installed nothing
     #[arg(long, value_name = "MIN..MAX")]
     from: Option<From>,
 
@@ -90,7 +102,8 @@ pub(super) struct Args {
 
     /// Octets of UDP payload that no packet of the release exceeds
     ///
-    /// 1232 fits every IPv6 network. For Ethernet 1452 is possible.
+    /// 1232 fits every IPv6 network. For Ethernet 1452 is possible. Devices take more than 1500 only if their setting
+    /// max-packet says so.
     #[arg(long, value_name = "OCTETS", default_value_t = 1232, value_parser = clap::value_parser!(u16).range(100..))]
     packet: u16,
 
@@ -154,6 +167,7 @@ impl Args {
         let facts = self.facts()?;
         check_unique("image", self.images.iter().map(|arg| &arg.image.name))?;
         check_unique("target", self.images.iter().map(|arg| &arg.target))?;
+        self.check_passphrase_files()?;
         self.check_out()?;
         let inputs = self.inputs(&facts)?;
         let keys = self.load_keys()?;
@@ -168,6 +182,13 @@ impl Args {
 
         let manifest = draft.manifest();
         let summary = Summary::new(&Unverified::from(manifest.clone()), manifest.statement());
+        if summary.packet_octets > DEFAULT_MAX_PACKET {
+            cli::warn(format_args!(
+                "its packets have up to {octets} octets: only devices with max-packet = {octets} or more (recv.toml) take \
+                 it, and the default is {DEFAULT_MAX_PACKET}",
+                octets = summary.packet_octets
+            ));
+        }
         if self.json {
             return cli::out_json(&Made { file: self.out.display().to_string(), summary });
         }
@@ -179,6 +200,13 @@ impl Args {
         let usage = |message: String| CommandError::new(ErrorKind::Usage, message);
         if self.classes.len() > MAX_CLASSES {
             return Err(usage(format!("a release is for at most {MAX_CLASSES} classes, not {}", self.classes.len())));
+        }
+        if let Some(From(min, max)) = self.from
+            && min >= self.sequence
+        {
+            let message = format!("no device that runs sequence {min} to {max} takes sequence {}", self.sequence);
+            let hint = "devices never go back: --from must start below --sequence";
+            return Err(usage(message).hint(hint));
         }
         let vendor = identity::vendor(&self.vendor).map_err(usage)?;
         let classes = self.classes.iter().map(|class| identity::class(vendor, class)).collect::<Result<_, _>>();
@@ -192,8 +220,18 @@ impl Args {
         })
     }
 
-    /// Finds out before the work what would make it vain.
+    /// Finds out before the work what would make it vain, or cost a file that it needs.
     fn check_out(&self) -> Result<(), CommandError> {
+        // By file and not by name: `./a`, a link and `a` are one file.
+        let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let inputs =
+            self.keys.iter().chain(&self.passphrase_files).chain(self.images.iter().map(|arg| &arg.image.path));
+        if let Some(out) = identity(&self.out)
+            && let Some(input) = inputs.into_iter().find(|input| identity(input) == Some(out))
+        {
+            let message = format!("--out {} is the file that is read as {}", self.out.display(), input.display());
+            return Err(CommandError::new(ErrorKind::Usage, message).hint("choose another name for the release"));
+        }
         let failed = |text: &str| CommandError::failed(format!("{} {text}", self.out.display()));
         match std::fs::symlink_metadata(&self.out) {
             Ok(metadata) if metadata.is_dir() => Err(failed("is a folder")),
@@ -223,9 +261,28 @@ impl Args {
         Ok(images.into_iter().zip(geometries).zip(wanted).map(input).collect())
     }
 
+    fn check_passphrase_files(&self) -> Result<(), CommandError> {
+        let (files, keys) = (self.passphrase_files.len(), self.keys.len());
+        if files <= 1 || files == keys {
+            return Ok(());
+        }
+        let message = format!("--passphrase-file is given {files} times and --key {keys} times");
+        let hint = "give one --passphrase-file for all keys, or one for each key in their order";
+        Err(CommandError::new(ErrorKind::Usage, message).hint(hint))
+    }
+
     fn load_keys(&self) -> Result<Vec<SecretKey>, CommandError> {
-        let load = |path: &PathBuf| Ok(keys::load_secret(path, || self.passphrase.obtain(path))?.tell());
-        self.keys.iter().map(load).collect()
+        // One file for all keys is read once: it may be a pipe.
+        let mut shared: Option<Passphrase> = None;
+        let load = |(number, path): (usize, &PathBuf)| {
+            let ask = || match (&shared, &self.passphrase_files[..]) {
+                (Some(passphrase), _) => Ok(passphrase.clone()),
+                (None, [file]) => Ok(shared.insert(passphrase::obtain(Some(file), path)?).clone()),
+                (None, files) => passphrase::obtain(files.get(number).map(PathBuf::as_path), path),
+            };
+            Ok(keys::load_secret(path, ask)?.tell())
+        };
+        self.keys.iter().enumerate().map(load).collect()
     }
 }
 

@@ -97,7 +97,7 @@ impl Args {
         passphrase::given(self.passphrase_file.as_deref())
     }
 
-    /// Takes both names before anything is written to either.
+    /// Fails before anything is written if either name is taken.
     fn write(&self, key: &SecretKey, passphrase: Option<&Passphrase>) -> Result<(), CommandError> {
         let mut private = NewFile::private(&self.out)?;
         let public = self.public.as_deref().map(NewFile::public).transpose()?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::KeyFacts;
 use crate::keys::{self, NewFile};
-use crate::passphrase::PassphraseArgs;
+use crate::passphrase;
 use fleetcast_cli::{self as cli, CommandError};
 
 /// Show the public half of a key and its id
@@ -31,8 +31,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
+    /// Read the passphrase from the one line of FILE, else from the environment variable
+    /// `FLEETCAST_KEY_PASSPHRASE`, else ask at the terminal
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
 
     /// Print a JSON document: key id, raw key and PEM
     #[arg(long)]
@@ -48,7 +50,7 @@ struct Shown {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let ask = || self.passphrase.obtain(&self.key);
+        let ask = || passphrase::obtain(self.passphrase_file.as_deref(), &self.key);
         let key = keys::load_public_half(&self.key, ask)?.tell();
         let pem = keys::public_to_pem(&key).map_err(CommandError::failed)?;
         if let Some(path) = &self.out {

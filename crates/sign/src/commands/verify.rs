@@ -1,15 +1,15 @@
 //! `verify`: the checks of a device, made at leisure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, keys::load_public};
-use fleetcast_core::manifest::{Manifest, Token};
+use fleetcast_core::manifest::{Component, Manifest, Token};
 use fleetcast_core::trust::{TrustedKeys, Unverified, Verified, verify};
 use serde::Serialize;
 
 use super::image_arg::{ImageArg, check_unique};
 use super::progress;
-use crate::release::{Image, ReleaseFile, Summary, VerifyError, check_image, check_pages};
+use crate::release::{Image, ImageReason, Refusal, ReleaseFile, Summary, VerifyError, check_image, check_pages};
 
 /// Check a release as a device would, and more
 ///
@@ -117,13 +117,14 @@ impl Args {
     fn check_images(&self, file: &ReleaseFile, manifest: &Verified<Manifest>) -> Result<(), Failure> {
         let mut images = Vec::new();
         for arg in &self.images {
-            let number = manifest.components.iter().position(|component| component.name == arg.name);
-            let number = number.and_then(|number| u8::try_from(number).ok()).ok_or_else(|| {
-                let names: Vec<_> = manifest.components.iter().map(|component| component.name.as_str()).collect();
-                let message = format!("the release has no component {}", arg.name);
-                CommandError::new(ErrorKind::Usage, message).hint(format!("it has: {}", names.join(", ")))
-            })?;
-            images.push((number, Image::open(&arg.path).map_err(VerifyError::Image)?));
+            let mut components = (0..).zip(&manifest.components);
+            let (number, component) =
+                components.find(|(_, component)| component.name == arg.name).ok_or_else(|| {
+                    let names: Vec<_> = manifest.components.iter().map(|component| component.name.as_str()).collect();
+                    let message = format!("the release has no component {}", arg.name);
+                    CommandError::new(ErrorKind::Usage, message).hint(format!("it has: {}", names.join(", ")))
+                })?;
+            images.push((number, open_image(&arg.path, component)?));
         }
         let bar = progress(2 * images.iter().map(|(_, image)| image.size()).sum::<u64>());
         let checked = images
@@ -132,6 +133,17 @@ impl Args {
         bar.finish_and_clear();
         Ok(checked?)
     }
+}
+
+/// Opens an image to check. An empty one is no accident of reading: it is not what was signed.
+fn open_image(path: &Path, component: &Component) -> Result<Image, VerifyError> {
+    Image::open(path).map_err(|error| match error.reason {
+        ImageReason::Empty => {
+            let refusal = Refusal::Length { got: 0, signed: component.geometry.size() };
+            VerifyError::Refused { component: component.name.clone(), refusal }
+        }
+        _ => VerifyError::Image(error),
+    })
 }
 
 /// The trusted keys with a valid signature: each, alone, must satisfy the check.

@@ -1,12 +1,17 @@
-//! Key files that did not exist before: all of them, complete and flushed, or none.
+//! Key files that did not exist before: they get their names once all of them are complete and flushed.
+//!
+//! A command that fails leaves none of them. One that is killed, or loses power, leaves of each nothing or all; only
+//! files under temporary names, with the modes of the keys, may be left over.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use fleetcast_cli::CommandError;
-use fleetcast_cli::keys::{KeyWarning, OTHERS};
+use fleetcast_cli::keys::{KeyWarning, exposed};
+use tempfile::NamedTempFile;
+
+use crate::beside;
 
 /// A key file that could not be made. Nothing was left behind.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +70,11 @@ impl From<CreateError> for CommandError {
     }
 }
 
-/// A file made just now. It is removed again when dropped, unless [`commit`] kept it.
+/// A key file in the making, under a temporary name until [`commit`]; removed when dropped before that.
 #[derive(Debug)]
 pub struct NewFile {
     path: PathBuf,
-    file: File,
-    keep: bool,
+    file: NamedTempFile,
 }
 
 impl NewFile {
@@ -94,15 +98,13 @@ impl NewFile {
     }
 
     fn create(path: &Path, mode: u32) -> Result<Self, CreateError> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-        let file = file.map_err(|error| {
-            let reason = match error.kind() {
-                io::ErrorKind::AlreadyExists => CreateReason::Exists,
-                _ => CreateReason::Io(error),
-            };
-            CreateError { path: path.into(), reason }
-        })?;
-        Ok(Self { path: path.into(), file, keep: false })
+        let attempt = || match fs::symlink_metadata(path) {
+            Ok(_) => Err(CreateReason::Exists),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            Err(_) => Ok(beside::new_file(path, mode)?),
+        };
+        let file = attempt().map_err(|reason| CreateError { path: path.into(), reason })?;
+        Ok(Self { path: path.into(), file })
     }
 
     /// Writes the whole content.
@@ -111,8 +113,8 @@ impl NewFile {
     ///
     /// [`CreateReason::Io`].
     pub fn write(&mut self, content: &str) -> Result<(), CreateError> {
-        let written = self.file.write_all(content.as_bytes());
-        written.map_err(|error| self.failed(error))
+        let written = self.file.as_file_mut().write_all(content.as_bytes());
+        written.map_err(|error| failed(&self.path, error))
     }
 
     /// Warns if the file system gave others a way in all the same, as FAT does.
@@ -121,31 +123,30 @@ impl NewFile {
     ///
     /// [`CreateReason::Io`].
     pub fn exposed(&self) -> Result<Option<KeyWarning>, CreateError> {
-        let metadata = self.file.metadata().map_err(|error| self.failed(error))?;
-        let mode = metadata.mode() & 0o7777;
-        let path = || self.path.display().to_string();
-        Ok((mode & OTHERS != 0).then(|| KeyWarning::Exposed { path: path(), mode }))
+        let metadata = self.file.as_file().metadata().map_err(|error| failed(&self.path, error))?;
+        Ok(exposed(&metadata).map(|mode| KeyWarning::Exposed { path: self.path.display().to_string(), mode }))
     }
 
-    fn flush(&self) -> io::Result<()> {
-        self.file.sync_all()?;
-        let folder = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        match File::open(folder)?.sync_all() {
-            // Some file systems have no such operation for folders (fsync(2)).
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            done => done,
+    /// Gives it its name, which nothing else may have got by now.
+    fn name(self) -> Result<Named, CreateError> {
+        let Self { path, file } = self;
+        match file.persist_noclobber(&path) {
+            Ok(_) => Ok(Named { path, keep: false }),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(CreateError { path, reason: CreateReason::Exists })
+            }
+            Err(error) => Err(failed(&path, error.error)),
         }
-    }
-
-    fn failed(&self, error: io::Error) -> CreateError {
-        CreateError { path: self.path.clone(), reason: error.into() }
     }
 }
 
-impl Drop for NewFile {
+/// A key file that just got its name. It is removed when dropped, unless it is to be kept.
+struct Named {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Named {
     fn drop(&mut self) {
         if !self.keep {
             // It is not the first thing to fail here, and the first is what gets told.
@@ -154,16 +155,27 @@ impl Drop for NewFile {
     }
 }
 
-/// Flushes the files and their folders, and keeps them.
+fn failed(path: &Path, error: io::Error) -> CreateError {
+    CreateError { path: path.into(), reason: error.into() }
+}
+
+/// Flushes the files, gives them their names in this order, and flushes their folders.
 ///
 /// # Errors
 ///
-/// [`CreateReason::Io`] for the first that fails; then all of them are removed.
-pub fn commit<const N: usize>(mut files: [NewFile; N]) -> Result<(), CreateError> {
-    for file in &files {
-        file.flush().map_err(|error| file.failed(error))?;
+/// [`CreateReason`] of the first that fails; then all of them are removed.
+pub fn commit<const N: usize>(files: [NewFile; N]) -> Result<(), CreateError> {
+    for NewFile { path, file } in &files {
+        file.as_file().sync_all().map_err(|error| failed(path, error))?;
     }
-    for file in &mut files {
+    let mut named = Vec::new();
+    for file in files {
+        named.push(file.name()?);
+    }
+    for Named { path, .. } in &named {
+        beside::flush_folder(path).map_err(|error| failed(path, error))?;
+    }
+    for file in &mut named {
         file.keep = true;
     }
     Ok(())
@@ -171,29 +183,68 @@ pub fn commit<const N: usize>(mut files: [NewFile; N]) -> Result<(), CreateError
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
+
+    /// Names and modes of all files in a folder.
+    fn files(folder: &Path) -> Vec<(String, u32)> {
+        let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+        let file =
+            |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().mode() & 0o7777);
+        let mut files: Vec<_> = entries.map(file).collect();
+        files.sort();
+        files
+    }
 
     #[test]
     fn a_file_that_was_not_committed_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        let mut file = NewFile::private(&path).unwrap();
+        let mut file = NewFile::private(&folder.path().join("key")).unwrap();
         file.write("half").unwrap();
-        assert!(path.exists());
         drop(file);
-        assert!(!path.exists());
+        assert_eq!(files(folder.path()), []);
     }
 
     #[test]
-    fn a_committed_file_is_private_from_the_start_and_stays() {
+    fn a_kill_leaves_the_name_free() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let mut file = NewFile::private(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert_eq!(file.exposed().unwrap(), None);
+        file.write("half").unwrap();
+        // A killed process removes nothing.
+        std::mem::forget(file);
+        assert!(!path.exists());
+        let left = files(folder.path());
+        assert!(left.len() == 1 && left[0].0.starts_with(".fleetcast-sign.") && left[0].1 == 0o600, "{left:?}");
+
+        let mut file = NewFile::private(&path).unwrap();
         file.write("whole").unwrap();
         commit([file]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn a_committed_file_is_private_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let mut file = NewFile::private(&path).unwrap();
+        assert_eq!(file.exposed().unwrap(), None);
+        file.write("whole").unwrap();
+        commit([file]).unwrap();
+        assert_eq!(files(folder.path()), [("key".into(), 0o600)]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn a_name_taken_in_the_meantime_takes_the_other_file_away_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let [private, public] = ["key", "pub"].map(|name| folder.path().join(name));
+        let made = [NewFile::private(&private).unwrap(), NewFile::public(&public).unwrap()];
+        fs::create_dir(&public).unwrap();
+        let error = commit(made).unwrap_err();
+        assert_eq!((error.path, error.reason.code()), (public, "key-exists"));
+        assert_eq!(files(folder.path()).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["pub"]);
     }
 
     #[test]

@@ -82,11 +82,12 @@ fn check_work(scheme: &EncryptionScheme) -> Result<(), SecretError> {
 mod tests {
     use super::*;
     use crate::keys::SecretKey;
+    use crate::passphrase::Place;
     use fleetcast_cli::keys::pem;
     use proptest::prelude::*;
 
     fn passphrase(text: &str) -> Passphrase {
-        Passphrase::new(text.as_bytes().to_vec()).unwrap()
+        Passphrase::new(text.as_bytes().to_vec(), Place::Terminal).unwrap()
     }
 
     fn locked() -> Zeroizing<Vec<u8>> {

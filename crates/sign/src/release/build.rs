@@ -1,8 +1,6 @@
 //! From images and keys to a release file (spec §10).
 
-use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fleetcast_cli::CommandError;
@@ -19,6 +17,7 @@ use super::image::{Image, ImageError};
 use super::pages::Pages;
 use super::verify::{VerifyError, check_pages};
 use super::{Facts, Progress, ReleaseFile};
+use crate::beside;
 use crate::keys::SecretKey;
 
 /// A component with its image and the geometry chosen for it.
@@ -34,7 +33,7 @@ pub struct Input {
     pub geometry: Geometry,
 }
 
-/// Why there is no release file. Whatever had its name is as it was.
+/// Why there is no release file to rely on. But for [`Unflushed`](Self::Unflushed), whatever had its name is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -61,6 +60,14 @@ pub enum BuildError {
         /// Why not.
         source: io::Error,
     },
+    /// The file has its name and its whole content, and a power cut may still bring back what had the name before.
+    #[error("{} is complete, but its folder cannot be flushed", path.display())]
+    Unflushed {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The file that was written does not pass the checks of a device: memory, storage or this program are faulty.
     #[error("the new release does not verify")]
     Faulty(#[source] Box<VerifyError>),
@@ -76,6 +83,7 @@ impl BuildError {
             Self::Statement(error) => error.code(),
             Self::Exists { .. } => "build-exists",
             Self::Io { .. } => "build-io",
+            Self::Unflushed { .. } => "build-unflushed",
             Self::Faulty(_) => "build-faulty",
         }
     }
@@ -93,6 +101,7 @@ impl BuildError {
                 _ => None,
             },
             Self::Faulty(_) => Some("nothing was kept; test the memory and the storage of this machine"),
+            Self::Unflushed { .. } => Some("test the storage of this machine, and make the release again with --force"),
             Self::Statement(_) => None,
         }
     }
@@ -198,16 +207,13 @@ pub enum Existing {
 ///
 /// # Errors
 ///
-/// [`BuildError`]; nothing is left behind then.
+/// [`BuildError`]; nothing is left behind then, but for [`BuildError::Unflushed`].
 pub fn write(draft: &Draft, path: &Path, existing: Existing) -> Result<(), BuildError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AlreadyExists => BuildError::Exists { path: path.into() },
         _ => BuildError::Io { path: path.into(), source },
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix(".fleetcast-sign.").suffix(".tmp").permissions(Permissions::from_mode(0o666));
-    let file = builder.tempfile_in(folder).map_err(failed)?;
+    let file = beside::new_file(path, 0o666).map_err(failed)?;
     let flushed = (|| {
         let mut out = BufWriter::with_capacity(1 << 20, file.as_file());
         draft.write_to(&mut out)?;
@@ -222,11 +228,7 @@ pub fn write(draft: &Draft, path: &Path, existing: Existing) -> Result<(), Build
         Existing::Replace => file.persist(path),
     };
     renamed.map_err(|error| failed(error.error))?;
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Some file systems have no such operation for folders (fsync(2)).
-        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(failed(error)),
-        _ => Ok(()),
-    }
+    beside::flush_folder(path).map_err(|source| BuildError::Unflushed { path: path.into(), source })
 }
 
 fn check(draft: &Draft, path: &Path) -> Result<(), VerifyError> {

@@ -123,8 +123,16 @@ impl PlanError {
 
 impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
+        use GeometryError::{Chunk, Digest, Repair};
+        // Wrong whatever the image is; the others depend on it.
+        let kind = match error {
+            PlanError::Geometry { source: Chunk { .. } | Repair { .. } | Digest { .. }, .. }
+            | PlanError::Chunk { .. }
+            | PlanError::Signatures { .. } => ErrorKind::Usage,
+            _ => ErrorKind::Failed,
+        };
         let hint = error.hint();
-        Self::new(ErrorKind::Failed, error).hint_if(hint)
+        Self::new(kind, error).hint_if(hint)
     }
 }
 
@@ -275,6 +283,18 @@ mod tests {
         assert_eq!(nodes(16 * GIB), (56, 4, 18));
     }
 
+    /// Whether a statement has room for the smallest cap with which pages of such cells fit.
+    fn fits_statement(size: u64, coding: Coding, cell: u32, packet: usize) -> bool {
+        let Coding { chunk, repair, digest } = coding;
+        let p = Parameters { size, chunk, cell: cell.into(), repair, digest, cap_len: 0 };
+        let path = (packet - HEADER_LEN) / 16 - (cell as usize + 1);
+        let height = Geometry::with_cap_level(&p, 0).unwrap().height();
+        let level = height.saturating_sub(path.try_into().unwrap());
+        let g = Geometry::with_cap_level(&p, level).unwrap();
+        let payload = payload(&facts(), &[wanted("a", size, coding)], &[g]).unwrap();
+        HEADER_LEN + statement_len(payload.len(), 1) <= packet
+    }
+
     #[test]
     fn all_that_is_possible_is_used_and_nothing_more() {
         for packet in [300, 508, 600, 1232, 1452, 8952] {
@@ -287,8 +307,12 @@ mod tests {
                 let (cell, nodes, path) = shapes[0];
                 let page = |cell: u32, path: u32| HEADER_LEN + (cell + 1 + path) as usize * 16;
                 assert!(nodes == 1 || page(cell, path + 1) > packet, "a smaller cap fits: {packet} {size}");
-                let statement = |nodes: usize| 250 + 16 * nodes;
-                assert!(cell == 64 || page(cell + 8, 0) > packet || statement(nodes) > packet / 8, "{packet} {size}");
+                for larger in (cell + 8..=64).step_by(8) {
+                    assert!(
+                        page(larger, 0) > packet || !fits_statement(size, coding, larger, packet),
+                        "larger cells fit: {packet} {size} {larger}"
+                    );
+                }
             }
         }
     }

@@ -51,7 +51,10 @@ fn a_reader_that_has_gone_is_no_error_and_a_full_disk_is() {
 struct Terminal {
     screen: File,
     child: Child,
+    /// All that was shown.
     shown: String,
+    /// How much of it the waits are through with.
+    past: usize,
 }
 
 impl Terminal {
@@ -68,15 +71,18 @@ impl Terminal {
             command.env("NO_COLOR", "1");
         }
         let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
-        Self { screen: screen.into(), child, shown: String::new() }
+        Self { screen: screen.into(), child, shown: String::new(), past: 0 }
     }
 
-    /// Reads until `text` appears; the test runner's time limit ends a wait in vain.
+    /// Reads until `text` appears behind what was waited for before; the test runner's time limit ends a wait in vain.
     fn wait_for(&mut self, text: &str) {
-        while !self.shown.contains(text) {
-            self.read().unwrap_or_else(|| panic!("no {text:?} in {:?}", self.shown));
-        }
-        self.shown.clear();
+        let at = loop {
+            match self.shown[self.past..].find(text) {
+                Some(at) => break at,
+                None => self.read().unwrap_or_else(|| panic!("no {text:?} in {:?}", self.shown)),
+            }
+        };
+        self.past += at + text.len();
     }
 
     fn read(&mut self) -> Option<()> {
@@ -98,7 +104,7 @@ impl Terminal {
         self.screen.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Exit code, and what was shown since the last wait.
+    /// Exit code, and all that was shown.
     fn end(mut self) -> (Option<i32>, String) {
         while self.read().is_some() {}
         (self.child.wait().unwrap().code(), self.shown)
@@ -125,7 +131,19 @@ fn a_passphrase_is_asked_for_twice_and_never_shown() {
     terminal.answer("s3cret\n");
     let (code, shown) = terminal.end();
     assert_eq!(code, Some(0), "{shown}");
-    assert!(shown.contains("BEGIN PUBLIC KEY"), "{shown}");
+    assert!(shown.contains("BEGIN PUBLIC KEY") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn enter_alone_is_no_passphrase() {
+    let folder = Folder::default();
+    let mut terminal = Terminal::run(&folder, &["keygen", "--out", "key.pem", "--passphrase"], true);
+    terminal.wait_for("New passphrase of key.pem: ");
+    terminal.answer("\n");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("the passphrase is empty") && shown.contains("hint: type the passphrase"), "{shown}");
+    assert!(folder.names().is_empty());
 }
 
 #[test]

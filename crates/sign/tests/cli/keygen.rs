@@ -87,8 +87,11 @@ fn nothing_is_ever_overwritten_and_nothing_is_left_half_made() {
     folder.sign(&["keygen", "--out", "key.pem"]).failed(1, &never);
     assert_eq!(folder.names(), ["key.pem", "pub.pem"]);
 
-    let shipped = shipped_keys().join("UNSAFE-test-other.pem");
-    folder.sign(&["pubkey", shipped.to_str().unwrap(), "--out", "pub.pem"]).failed(1, &[]);
+    let other = Folder::default();
+    other.sign(&["keygen", "--out", "key.pem"]).ok();
+    let key = other.path("key.pem");
+    let refused = ["cannot write pub.pem", never[0], never[1]];
+    folder.sign(&["pubkey", key.to_str().unwrap(), "--out", "pub.pem"]).failed(1, &refused);
     assert_eq!(fs::read_to_string(folder.path("pub.pem")).unwrap(), "precious");
 
     folder.sign(&["keygen", "--out", "a/key.pem"]).failed(1, &["No such file", "hint: the folder must exist"]);
@@ -132,8 +135,9 @@ fn a_passphrase_comes_from_a_file_or_the_environment() {
     let wrong = "error: cannot use key key.pem: wrong passphrase\nhint: ";
     with("wrong", None).failed(1, &[wrong]);
     with("", Some("correct horse\n")).failed(1, &[wrong]);
-    with("empty", None).failed(1, &["the passphrase is empty"]);
-    with("", Some("")).failed(1, &["the passphrase is empty", "unset it"]);
+    let file = with("empty", None).failed(1, &["the passphrase is empty", "hint: put the passphrase on the one line"]);
+    assert!(!file.stderr.contains("FLEETCAST_KEY_PASSPHRASE"), "{file:?}");
+    with("", Some("")).failed(1, &["the passphrase is empty", "hint: set FLEETCAST_KEY_PASSPHRASE", "or unset it"]);
     with("missing", None).failed(1, &["cannot read passphrase file missing: No such file"]);
     with("", None)
         .failed(1, &["no terminal to ask at", "--passphrase-file FILE", "FLEETCAST_KEY_PASSPHRASE", "at a terminal"]);
@@ -159,6 +163,19 @@ fn an_exposed_private_key_is_warned_of_and_used() {
             let warning = format!("warning: private key key.pem is open to other users (mode {bits:04o})");
             assert_eq!(shown.stderr.contains(&warning), warned, "{bits:o} {shown:?}");
         }
+    }
+}
+
+#[test]
+fn an_exposed_passphrase_file_is_warned_of_and_used() {
+    let folder = Folder::default();
+    folder.write("pass", "open sesame\n");
+    folder.sign(&["keygen", "--out", "key.pem", "--passphrase-file", "pass"]).ok();
+    for (bits, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+        fs::set_permissions(folder.path("pass"), fs::Permissions::from_mode(bits)).unwrap();
+        let shown = folder.sign(&["pubkey", "key.pem", "--passphrase-file", "pass"]).ok();
+        let warning = format!("warning: passphrase file pass is open to other users (mode {bits:04o}); run: chmod 600");
+        assert_eq!(shown.stderr.contains(&warning), warned, "{bits:o} {shown:?}");
     }
 }
 

@@ -4,12 +4,12 @@ use std::fs;
 
 use super::common::Folder;
 use fleetcast_sign::keys;
-use fleetcast_sign::passphrase::Passphrase;
+use fleetcast_sign::passphrase::{Passphrase, Place};
 
 const MESSAGE: &[u8] = b"a release";
 
 fn passphrase(text: &str) -> Passphrase {
-    Passphrase::new(text.into()).unwrap()
+    Passphrase::new(text.into(), Place::Terminal).unwrap()
 }
 
 /// OpenSSL reads `key.pem`, its public half is `pub.pem`, and it verifies our signature.

@@ -1,10 +1,10 @@
 //! `create`, `verify` and `inspect` as a user runs them.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::common::Folder;
-use fleetcast_netlab::command_line::Done;
+use fleetcast_netlab::command_line::{Done, shipped};
 
 /// Two keys made by OpenSSL, and two images.
 fn station() -> Folder {
@@ -13,7 +13,7 @@ fn station() -> Folder {
         let [key, public] = [format!("{name}.pem"), format!("{name}.pub.pem")];
         folder.openssl(&["genpkey", "-algorithm", "ed25519", "-out", &key]);
         folder.openssl(&["pkey", "-in", &key, "-pubout", "-out", &public]);
-        fs::set_permissions(folder.path(&key), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::set_permissions(folder.path(&key), fs::Permissions::from_mode(0o600)).unwrap();
     }
     let image = |len: u32| (0..len).flat_map(|i| (i / 7 * 31).to_le_bytes()).collect::<Vec<_>>();
     folder.write("rootfs.img", image(75_000));
@@ -115,6 +115,33 @@ fn a_release_can_be_made_again() {
 }
 
 #[test]
+fn a_release_never_replaces_what_it_is_made_from() {
+    let folder = station();
+    lock(&folder, "b.pem", "locked.pem", "open");
+    folder.write("pass", "open");
+    symlink("a.pem", folder.path("link")).unwrap();
+    fs::hard_link(folder.path("rootfs.img"), folder.path("same.img")).unwrap();
+    let before = folder.names();
+    let args = ["create", "--key", "a.pem", "--key", "locked.pem", "--passphrase-file", "pass", "--out"];
+    for (out, input) in [
+        ("a.pem", "a.pem"),
+        ("./locked.pem", "locked.pem"),
+        ("link", "a.pem"),
+        ("pass", "pass"),
+        ("rootfs.img", "rootfs.img"),
+        ("same.img", "rootfs.img"),
+    ] {
+        let content = fs::read(folder.path(out)).unwrap();
+        let message = format!("--out {out} is the file that is read as {input}");
+        for force in [&["--force"][..], &[]] {
+            folder.sign(&[&args[..], &[out], &FACTS, &ROOTFS, force].concat()).failed(2, &[&message]);
+        }
+        assert!(fs::read(folder.path(out)).unwrap() == content, "{out}");
+    }
+    assert_eq!(folder.names(), before);
+}
+
+#[test]
 fn signatures_are_counted_by_key() {
     let folder = station();
     create(&folder, &[&ROOTFS[..], &["--key", "b.pem"]].concat()).ok();
@@ -136,21 +163,17 @@ fn signatures_are_counted_by_key() {
     folder.sign(&["verify", "r", "--trust", "a.pem"]).failed(1, &["private keys stay on the signing station"]);
 }
 
+/// Encrypts a key.
+fn lock(folder: &Folder, key: &str, locked: &str, passphrase: &str) {
+    let pass = format!("pass:{passphrase}");
+    folder.openssl(&["pkcs8", "-topk8", "-v2", "aes256", "-passout", &pass, "-in", key, "-out", locked]);
+    fs::set_permissions(folder.path(locked), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 #[test]
 fn an_encrypted_key_signs_with_its_passphrase() {
     let folder = station();
-    folder.openssl(&[
-        "pkcs8",
-        "-topk8",
-        "-v2",
-        "aes256",
-        "-passout",
-        "pass:open",
-        "-in",
-        "a.pem",
-        "-out",
-        "locked.pem",
-    ]);
+    lock(&folder, "a.pem", "locked.pem", "open");
     folder.write("pass", "open\n");
     folder.write("wrong", "opener\n");
     let command = |pass: &str| {
@@ -161,6 +184,40 @@ fn an_encrypted_key_signs_with_its_passphrase() {
     assert!(!folder.path("r").exists());
     command("pass").ok();
     verify(&folder, &[]).ok();
+}
+
+#[test]
+fn keys_with_different_passphrases_sign_together() {
+    let folder = station();
+    lock(&folder, "a.pem", "a.locked", "open");
+    lock(&folder, "b.pem", "b.locked", "sesame");
+    folder.write("a.pass", "open\n");
+    folder.write("b.pass", "sesame\n");
+    let with = |keys: &[&str], files: &[&str]| {
+        let keys = keys.iter().flat_map(|key| ["--key", key]);
+        let files = files.iter().flat_map(|file| ["--passphrase-file", file]);
+        let args: Vec<_> = ["create", "--out", "r", "--force"].into_iter().chain(keys).chain(files).collect();
+        folder.sign(&[&args[..], &FACTS, &ROOTFS].concat())
+    };
+    let both = ["a.locked", "b.locked"];
+    with(&both, &["a.pass", "b.pass"]).ok();
+    verify(&folder, &["--trust", "b.pub.pem", "--threshold", "2"]).ok();
+    with(&both, &["b.pass", "a.pass"]).failed(1, &["cannot use key a.locked: wrong passphrase"]);
+    with(&both, &["a.pass"]).failed(1, &["cannot use key b.locked: wrong passphrase"]);
+    lock(&folder, "b.pem", "b.locked", "open");
+    with(&both, &["a.pass"]).ok();
+    let args = [&["create", "--out", "r", "--force", "--key", "a.locked", "--key", "b.locked"], &FACTS[..], &ROOTFS];
+    let script = "echo open | \"$0\" \"$@\" --passphrase-file /dev/stdin";
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", script, super::common::PROGRAM]).args(args.concat()).current_dir(folder.path(""));
+    Done::run(&mut shell).ok();
+    // A key without a passphrase has its place in the order all the same.
+    with(&["a.pem", "b.locked"], &["missing", "a.pass"]).ok();
+
+    let three = ["a.pass"; 3];
+    let counts = "--passphrase-file is given 3 times and --key 2 times";
+    with(&both, &three).failed(2, &[counts, "hint: give one --passphrase-file for all keys, or one for each"]);
+    with(&["a.locked"], &three[1..]).failed(2, &["given 2 times and --key 1 times"]);
 }
 
 #[test]
@@ -213,6 +270,9 @@ fn another_image_is_refused_with_its_place() {
         .failed(3, &["refused (chunk-digest)", "component rootfs: the image differs", "from octet 199680 on"]);
     image.set_len(299_999).unwrap();
     verify(&folder, &ROOTFS).failed(3, &["refused (size)", "has 299999 octets, the signed one 300000"]);
+    image.set_len(0).unwrap();
+    let empty = verify(&folder, &[&ROOTFS[..], &["--json"]].concat());
+    assert_eq!(json(&empty.failed(3, &["refused (size)", "has 0 octets"]))["code"], "size");
     verify(&folder, &["--image", "rootfs=missing"]).failed(1, &["cannot use image missing", "No such file"]);
     verify(&folder, &["--image", "kernel=kernel.img"]).failed(2, &["has no component kernel", "hint: it has: rootfs"]);
     verify(&folder, &[ROOTFS, ROOTFS].concat()).failed(2, &["image rootfs is given twice"]);
@@ -236,10 +296,13 @@ fn what_makes_no_release_is_told_before_any_work() {
     refused(2, &with(&["--image", "k=kernel.img,target=rootfs"]), &["target rootfs is given twice"]);
     refused(2, &with(&["--from", "5..4"]), &["MIN is larger than MAX"]);
     refused(2, &with(&["--from", "5"]), &["write MIN..MAX"]);
-    refused(1, &with(&["--chunk", "1000"]), &["component rootfs cannot be cut that way", "in steps of 64, not 1000"]);
-    refused(1, &with(&["--repair", "101"]), &["repair is 0 to 100 percent"]);
-    refused(1, &with(&["--digest", "20"]), &["16 or 32 octets"]);
-    refused(1, &with(&["--chunk", "1408"]), &["do not fit packets of 1232", "--packet of 1428 or more"]);
+    for from in ["17..17", "20..30"] {
+        refused(2, &with(&["--from", from]), &["takes sequence 17", "--from must start below --sequence"]);
+    }
+    refused(2, &with(&["--chunk", "1000"]), &["component rootfs cannot be cut that way", "in steps of 64, not 1000"]);
+    refused(2, &with(&["--repair", "101"]), &["repair is 0 to 100 percent"]);
+    refused(2, &with(&["--digest", "20"]), &["16 or 32 octets"]);
+    refused(2, &with(&["--chunk", "1408"]), &["do not fit packets of 1232", "--packet of 1428 or more"]);
     refused(1, &with(&["--chunk", "64", "--packet", "150"]), &["the smallest page packet", "--packet of 164 or more"]);
     refused(1, &with(&["--chunk", "64", "--packet", "200"]), &["the signed manifest has", "fewer components"]);
     refused(2, &with(&["--packet", "99"]), &["99 is not in 100"]);
@@ -259,7 +322,7 @@ fn what_makes_no_release_is_told_before_any_work() {
         let mut facts = FACTS;
         facts[7] = sequence;
         let all = [&["create", "--key", "a.pem", "--out", "r"][..], &facts, &ROOTFS].concat();
-        folder.sign(&all).failed(2, &[]);
+        folder.sign(&all).failed(2, &[sequence, "--sequence"]);
     }
     assert!(!folder.path("r").exists());
 }
@@ -272,6 +335,33 @@ fn eight_components_with_long_names_need_larger_packets() {
     create(&folder, &images).failed(1, &["the signed manifest has 1293 octets", "room for 1212", "--packet of 1313"]);
     create(&folder, &[&images[..], &["--packet", "1312"]].concat()).failed(1, &["--packet of 1313"]);
     create(&folder, &[&images[..], &["--packet", "1313"]].concat()).ok();
+    verify(&folder, &[]).ok();
+}
+
+#[test]
+fn packets_that_devices_take_by_setting_only_are_warned_of() {
+    let folder = station();
+    let setting = fs::read_to_string(shipped("examples/recv.toml")).unwrap();
+    assert!(setting.contains("\n#max-packet = 1500\n"), "the default is another");
+    for (chunk, warning) in [
+        // 20 octets of header, and steps of 64: 1472 is the last one below.
+        ("1472", None),
+        (
+            "1536",
+            Some("packets have up to 1556 octets: only devices with max-packet = 1556 or more (recv.toml) take it"),
+        ),
+    ] {
+        let made = create(&folder, &[&ROOTFS[..], &["--force", "--packet", "1600", "--chunk", chunk]].concat()).ok();
+        let warned = made.stderr.lines().find_map(|line| line.strip_prefix("warning: its "));
+        assert_eq!(warned.is_some(), warning.is_some(), "{made:?}");
+        assert!(warned.unwrap_or_default().starts_with(warning.unwrap_or_default()), "{made:?}");
+    }
+}
+
+#[test]
+fn a_range_that_starts_below_the_release_may_end_anywhere() {
+    let folder = station();
+    create(&folder, &[&ROOTFS[..], &["--from", "16..30"]].concat()).ok();
     verify(&folder, &[]).ok();
 }
 

@@ -114,8 +114,7 @@ fn every_octet_of_a_release_counts() {
     let good = all.iter().find(|vector| vector.name == "release/ok-mixed-geometry").unwrap();
     let statement_end = 12 + u32::from_be_bytes(good.body[8..12].try_into().unwrap()) as usize;
     let mut padding = 0;
-    let steps = (0..statement_end).chain((statement_end..good.body.len()).step_by(7));
-    for at in steps {
+    for at in 0..good.body.len() {
         let mut octets = good.body.clone();
         octets[at] ^= 0x10;
         let error = refusal(&file(&folder, "release", &octets)).expect_err("an octet that does not count");
