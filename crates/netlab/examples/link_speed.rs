@@ -88,10 +88,11 @@ fn hash_and_write(image: &[u8]) -> Outcome<f64> {
 /// Touches the memory that a page cache for `size` octets will take. A virtual machine gives unused memory back to its host; to get it
 /// again costs more than all that is measured here.
 fn warm(size: usize) -> Outcome<()> {
+    let block = vec![1; 1 << 20];
     for _ in 0..2 {
         let mut file = tempfile::tempfile()?;
-        for _ in (0..size + size / 2).step_by(1 << 20) {
-            file.write_all(&[1; 1 << 20])?;
+        for _ in (0..size + size / 2).step_by(block.len()) {
+            file.write_all(&block)?;
         }
     }
     Ok(())
