@@ -49,7 +49,8 @@ impl SendOptions {
 /// connected sockets only, and a forged one would make a send fail.
 #[derive(Debug)]
 pub struct Sender {
-    io: UdpSocket,
+    /// `None` after [`Sender::reopen`] failed.
+    io: Option<UdpSocket>,
     options: SendOptions,
     to: SockAddr,
     /// Datagrams in one train; 1 without GSO.
@@ -91,7 +92,40 @@ impl Sender {
         };
         let max_train = if options.gso && knows_gso() { MAX_SEGMENTS } else { 1 };
         let io = UdpSocket::from_std(socket.into()).map_err(step("watch the socket"))?;
-        Ok(Self { io, to: scoped(options.group, &options.interface).into(), options: options.clone(), max_train })
+        let to = scoped(options.group, &options.interface).into();
+        Ok(Self { io: Some(io), to, options: options.clone(), max_train })
+    }
+
+    /// Finds the interface again, by its name or address, and opens a new socket if the old one is of
+    /// no use on it: it was made anew, or the source address has changed. Returns whether it did.
+    ///
+    /// Meant for after transient errors that do not pass.
+    ///
+    /// # Errors
+    ///
+    /// Any [`OpenError`]; a later call may succeed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn reopen(&mut self) -> Result<bool, OpenError> {
+        let interface = self.options.interface.find_again()?;
+        let options = SendOptions { interface, ..self.options.clone() };
+        let is_same = options.interface.index() == self.options.interface.index()
+            && source_address(&options)? == source_address(&self.options)?;
+        if is_same && self.io.is_some() {
+            return Ok(false);
+        }
+        // Closed first: the source port asked for must be free.
+        self.io = None;
+        *self = Self::open(&options)?;
+        Ok(true)
+    }
+
+    /// The interface it sends through, as it was when the socket was opened.
+    #[must_use]
+    pub const fn interface(&self) -> &Interface {
+        &self.options.interface
     }
 
     /// Sends `datagrams`, which lie back to back and are `segment` bytes each; the last may
@@ -157,7 +191,7 @@ impl Sender {
     ///
     /// What the system says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        self.io.as_ref().ok_or_else(closed)?.local_addr()
     }
 
     /// One system call: a datagram, or a train of them.
@@ -168,9 +202,10 @@ impl Sender {
         if train.len() > segment {
             message = message.with_control(&control);
         }
+        let io = self.io.as_ref().ok_or_else(closed)?;
         loop {
-            let send = || SockRef::from(&self.io).sendmsg(&message, 0);
-            match self.io.async_io(Interest::WRITABLE, send).await {
+            let send = || SockRef::from(io).sendmsg(&message, 0);
+            match io.async_io(Interest::WRITABLE, send).await {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 result => return result.map(drop),
             }
@@ -202,6 +237,11 @@ impl Sender {
             _ => SendError::Fatal(error),
         }
     }
+}
+
+/// What a sender without a socket says.
+fn closed() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENODEV)
 }
 
 /// The socket before it has a port: from its first moment no arrival gets in, nor can the
