@@ -194,7 +194,9 @@ fn a_sender_finds_an_interface_that_was_made_anew_or_has_another_address() {
             sh(first);
             let error = sender.reopen().unwrap_err();
             assert!(["interface-unknown", "open-no-address"].contains(&error.code()), "{error}");
-            rest.iter().for_each(|command| drop(sh(command)));
+            for command in rest {
+                sh(command);
+            }
             let error = sender.send(b"x", 0).await.unwrap_err();
             assert!(matches!(error, SendError::Transient(_)), "{error:?}");
             assert!(sender.reopen().unwrap());

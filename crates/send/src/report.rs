@@ -39,6 +39,13 @@ pub enum Event {
         /// What, and how often so far.
         reason: String,
     },
+    /// The interface was found again after it was gone or had another address; the carousel goes on.
+    Reopened {
+        /// Its name.
+        interface: String,
+        /// Source address and port.
+        source: String,
+    },
     /// The end.
     Stopped {
         /// `cycles`, `signal`, or the word for an error.
@@ -187,6 +194,9 @@ fn tell_line(event: &Event) {
         Event::Progress(_) | Event::Cycle { .. } => {}
         Event::Warning { reason, .. } => fleetcast_cli::warn(reason),
         Event::Ready(ready) => fleetcast_cli::note(ready),
+        Event::Reopened { interface, source } => {
+            fleetcast_cli::note(format_args!("found interface {interface} again, sending from {source}"));
+        }
         Event::Stopped { reason, cycles, sent } => {
             fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}"));
         }
