@@ -89,7 +89,7 @@ pub(super) struct Args {
     #[arg(long)]
     no_gso: bool,
 
-    /// Print events as JSON lines on stdout
+    /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
     json: bool,
 }

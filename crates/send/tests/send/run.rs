@@ -216,6 +216,33 @@ fn group_and_interface_are_looked_at_before_the_images() {
 }
 
 #[test]
+fn a_reader_of_events_that_stalls_stops_neither_packets_nor_signals() {
+    block_on(async {
+        let release = Release::of("ok-small");
+        let mut receiver = join(47_370);
+        let to = to(47_370);
+        let mut child = spawn(&release, &args(&to, &["--json", "--rate", "100M"]));
+        // Each cycle is an event of about 100 octets; a pipe takes 64 KiB.
+        let cycle = u32::try_from(release.open().unwrap().volume().packets).unwrap();
+        let mut sent = 0;
+        while sent < 2_000 * cycle {
+            receiver.receive(|_, packet| sent = Packet::decode(packet).unwrap().header.count).await.unwrap();
+        }
+        interrupt(&child, Signal::TERM);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(status.success(), "{status}");
+        let events = events(&end(child).stdout);
+        assert_eq!(events[0]["event"], "ready");
+        assert!(events.len() < 2_000, "the pipe was never full");
+    });
+}
+
+#[test]
 fn what_is_sent_at_its_port_never_arrives() {
     block_on(async {
         let release = Release::of("ok-small");
