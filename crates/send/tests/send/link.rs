@@ -91,6 +91,25 @@ fn a_link_without_carrier_makes_the_carousel_wait() {
 }
 
 #[test]
+fn what_waited_for_the_link_is_followed_by_no_burst() {
+    if !require_netns() {
+        return;
+    }
+    let lab = Lab::new("send-burst").unwrap();
+    let host = lab.host("sender").unwrap();
+    let release = Release::of("ok-two-blocks");
+    lab_port(&lab, "down");
+    let mut process = start(&host, &release, "239.77.0.1:4077", &["--json", "--packet-delay", "4s"]);
+    // The first packet waits until the second might go, too.
+    wait_for(&process, "progress", |event| event["seconds"].as_f64().unwrap() > 4.5);
+    lab_port(&lab, "up");
+    let first = wait_for(&process, "progress", |event| event["packets"] != 0);
+    assert_eq!(first["packets"], 1);
+    process.kill(Signal::INT).unwrap();
+    assert!(process.wait(WAIT).unwrap().success());
+}
+
+#[test]
 fn an_interface_made_anew_is_found_again() {
     if !require_netns() {
         return;
