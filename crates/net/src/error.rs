@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::GroupError;
+use crate::{GroupError, InterfaceError};
 
 /// Why no receiver was opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,9 @@ pub enum OpenError {
     /// The group cannot be used.
     #[error(transparent)]
     Group(#[from] GroupError),
+    /// The interface is not there any more.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
     /// The code point needs more than 6 bits.
     #[error("DSCP {got} is out of range; use 0 to 63")]
     Dscp {
@@ -82,6 +85,7 @@ impl OpenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Group(group) => group.code(),
+            Self::Interface(interface) => interface.code(),
             Self::Dscp { .. } => "open-dscp",
             Self::NoAddress { .. } => "open-no-address",
             Self::Socket { .. } => "open-socket",

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
 /// A network interface of this host, as it was when it was looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,33 @@ impl Interface {
         Ok(all)
     }
 
+    /// Finds it again by what it was found by: its name, or the address.
+    ///
+    /// One that was removed and made anew has another index, one with a new lease another address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Interface::find`].
+    pub fn find_again(&self) -> Result<Self, InterfaceError> {
+        match self.chosen {
+            Some(address) => Self::find(&address.to_string()),
+            None => Self::find(&self.name),
+        }
+    }
+
+    /// Whether the interface of this name exists, is up and has a carrier at the moment.
+    ///
+    /// Without carrier the kernel takes packets and drops them. An interface whose driver knows no
+    /// carrier, such as `lo`, always has one (`IFF_RUNNING`, netdevice(7)).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn is_running(&self) -> io::Result<bool> {
+        let running = InterfaceFlags::IFF_RUNNING;
+        Ok(getifaddrs()?.any(|entry| entry.interface_name == self.name && entry.flags.contains(running)))
+    }
+
     /// Name, as in `ip link`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -159,6 +186,7 @@ mod tests {
         assert_eq!(named.ipv4(), Some(Ipv4Addr::LOCALHOST));
         assert_eq!(named.chosen(), None);
         assert_eq!(addressed.chosen(), Some(Ipv4Addr::LOCALHOST.into()));
+        assert_eq!((named.find_again().unwrap(), addressed.find_again().unwrap()), (named, addressed));
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Batched send to one group, from a socket that hears nothing.
 
+mod socket;
+
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use socket2::{Domain, MsgHdr, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
+use socket2::{MsgHdr, SockAddr, SockRef};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+
+use socket::{deaf_socket, set_marks, set_path, source_address};
 
 use crate::membership::{check_group, scoped};
 use crate::{Interface, MAX_DATAGRAM, OpenError, SendError, sys};
@@ -49,7 +53,8 @@ impl SendOptions {
 /// connected sockets only, and a forged one would make a send fail.
 #[derive(Debug)]
 pub struct Sender {
-    io: UdpSocket,
+    /// `None` after [`Sender::reopen`] failed.
+    io: Option<UdpSocket>,
     options: SendOptions,
     to: SockAddr,
     /// Datagrams in one train; 1 without GSO.
@@ -91,7 +96,40 @@ impl Sender {
         };
         let max_train = if options.gso && knows_gso() { MAX_SEGMENTS } else { 1 };
         let io = UdpSocket::from_std(socket.into()).map_err(step("watch the socket"))?;
-        Ok(Self { io, to: scoped(options.group, &options.interface).into(), options: options.clone(), max_train })
+        let to = scoped(options.group, &options.interface).into();
+        Ok(Self { io: Some(io), to, options: options.clone(), max_train })
+    }
+
+    /// Finds the interface again, by its name or address, and opens a new socket if the old one is of
+    /// no use on it: it was made anew, or the source address has changed. Returns whether it did.
+    ///
+    /// Meant for after transient errors that do not pass.
+    ///
+    /// # Errors
+    ///
+    /// Any [`OpenError`]; a later call may succeed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn reopen(&mut self) -> Result<bool, OpenError> {
+        let interface = self.options.interface.find_again()?;
+        let options = SendOptions { interface, ..self.options.clone() };
+        let is_same = options.interface.index() == self.options.interface.index()
+            && source_address(&options)? == source_address(&self.options)?;
+        if is_same && self.io.is_some() {
+            return Ok(false);
+        }
+        // Closed first: the source port asked for must be free.
+        self.io = None;
+        *self = Self::open(&options)?;
+        Ok(true)
+    }
+
+    /// The interface it sends through, as it was when the socket was opened.
+    #[must_use]
+    pub const fn interface(&self) -> &Interface {
+        &self.options.interface
     }
 
     /// Sends `datagrams`, which lie back to back and are `segment` bytes each; the last may
@@ -157,7 +195,7 @@ impl Sender {
     ///
     /// What the system says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        self.io.as_ref().ok_or_else(closed)?.local_addr()
     }
 
     /// One system call: a datagram, or a train of them.
@@ -168,9 +206,10 @@ impl Sender {
         if train.len() > segment {
             message = message.with_control(&control);
         }
+        let io = self.io.as_ref().ok_or_else(closed)?;
         loop {
-            let send = || SockRef::from(&self.io).sendmsg(&message, 0);
-            match self.io.async_io(Interest::WRITABLE, send).await {
+            let send = || SockRef::from(io).sendmsg(&message, 0);
+            match io.async_io(Interest::WRITABLE, send).await {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 result => return result.map(drop),
             }
@@ -204,65 +243,9 @@ impl Sender {
     }
 }
 
-/// The socket before it has a port: from its first moment no arrival gets in, nor can the
-/// filter be taken off again.
-fn deaf_socket(group: SocketAddr) -> io::Result<Socket> {
-    // One instruction, `BPF_RET | BPF_K` with 0: keep 0 bytes, that is, drop.
-    const DROP_ALL: [SockFilter; 1] = [SockFilter::new(0x06, 0, 0, 0)];
-    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.attach_filter(&DROP_ALL)?;
-    sys::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_LOCK_FILTER, 1)?;
-    // The kernel raises 0 to the least it allows.
-    socket.set_recv_buffer_size(0)?;
-    Ok(socket)
-}
-
-/// Interface, and no fragments.
-fn set_path(socket: &Socket, options: &SendOptions) -> io::Result<()> {
-    let fd = socket.as_fd();
-    let index = options.interface.index();
-    if options.group.is_ipv4() {
-        let probe = libc::IP_PMTUDISC_PROBE;
-        sys::set(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, probe)?;
-        let address = options.interface.ipv4();
-        sys::set_multicast_interface_v4(fd, address.unwrap_or(Ipv4Addr::UNSPECIFIED), index)
-    } else {
-        let probe = libc::IPV6_PMTUDISC_PROBE;
-        socket.set_only_v6(true)?;
-        sys::set(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, probe)?;
-        sys::set(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)?;
-        socket.set_multicast_if_v6(index)
-    }
-}
-
-/// Hops, DSCP, loopback.
-fn set_marks(socket: &Socket, options: &SendOptions) -> io::Result<()> {
-    let hops = u32::from(options.hops);
-    let class = u32::from(options.dscp) << 2;
-    if options.group.is_ipv4() {
-        socket.set_multicast_ttl_v4(hops)?;
-        socket.set_tos_v4(class)?;
-        socket.set_multicast_loop_v4(options.loopback)
-    } else {
-        socket.set_multicast_hops_v6(hops)?;
-        socket.set_tclass_v6(class)?;
-        socket.set_multicast_loop_v6(options.loopback)
-    }
-}
-
-fn source_address(options: &SendOptions) -> Result<SocketAddr, OpenError> {
-    let interface = &options.interface;
-    let address = match (options.group, interface.chosen()) {
-        (SocketAddr::V6(_), Some(chosen @ IpAddr::V6(_))) => chosen,
-        (SocketAddr::V6(_), _) => Ipv6Addr::UNSPECIFIED.into(),
-        (SocketAddr::V4(_), _) => match interface.ipv4() {
-            Some(address) => address.into(),
-            None => {
-                return Err(OpenError::NoAddress { interface: interface.to_string(), group: options.group });
-            }
-        },
-    };
-    Ok(SocketAddr::new(address, options.source_port))
+/// What a sender without a socket says.
+fn closed() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENODEV)
 }
 
 /// Errors of a train that its datagrams may pass without: `EIO` if the way out cannot

@@ -175,6 +175,59 @@ fn a_link_that_goes_down_and_comes_back_is_a_transient_error() {
 }
 
 #[test]
+fn a_sender_finds_an_interface_that_was_made_anew_or_has_another_address() {
+    on_a_cable(async || {
+        let remade = [
+            "ip link del va",
+            "ip link add va mtu 1400 type veth peer name vb mtu 1400",
+            "ip addr add 10.77.0.9/24 dev va",
+            "ip link set va up",
+            "ip link set vb up",
+        ];
+        let renumbered = ["ip addr del 10.77.0.9/24 dev va", "ip addr add 10.77.0.5/24 dev va"];
+        for (broken, address) in [(&remade[..], "10.77.0.9"), (&renumbered, "10.77.0.5")] {
+            // A port of its own must be free to be taken again.
+            let mut sender = Sender::open(&SendOptions { source_port: 5001, ..to("239.1.2.3", "va") }).unwrap();
+            sender.send(b"x", 0).await.unwrap();
+            assert!(!sender.reopen().unwrap(), "nothing has changed");
+            let (first, rest) = broken.split_first().unwrap();
+            sh(first);
+            let error = sender.reopen().unwrap_err();
+            assert!(["interface-unknown", "open-no-address"].contains(&error.code()), "{error}");
+            for command in rest {
+                sh(command);
+            }
+            let error = sender.send(b"x", 0).await.unwrap_err();
+            assert!(matches!(error, SendError::Transient(_)), "{error:?}");
+            assert!(sender.reopen().unwrap());
+            assert_eq!(sender.local_addr().unwrap(), format!("{address}:5001").parse().unwrap());
+            let mut here = join("239.1.2.3", None, "va");
+            sender.send(b"x", 0).await.unwrap();
+            assert_eq!(drain(&mut here).await.len(), 1);
+        }
+    });
+}
+
+#[test]
+fn an_interface_without_carrier_is_not_running() {
+    on_a_cable(async || {
+        let (cable, lo) = (find("va"), find("lo"));
+        let running = || cable.is_running().unwrap();
+        assert!(running() && lo.is_running().unwrap());
+        sh("ip link set vb down");
+        assert!(!running());
+        sh("ip link set vb up");
+        while !running() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        sh("ip link set va down");
+        assert!(!running());
+        sh("ip link del va");
+        assert!(!running());
+    });
+}
+
+#[test]
 fn a_sender_on_an_interface_without_ipv4_address_is_refused() {
     on_a_cable(async || {
         sh("ip addr flush dev va");

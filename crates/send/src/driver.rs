@@ -5,6 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use fleetcast_cli::CommandError;
 use fleetcast_net::{SendError, Sender};
 
 use crate::batch::Batch;
@@ -20,7 +21,13 @@ const BATCH: usize = 128 << 10;
 /// Wait before the system is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// Least time between two warnings.
+/// Time between two looks at the carrier.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Failures in a row for this long make it look for the interface anew.
+const REOPEN: Duration = Duration::from_secs(2);
+
+/// Least time between two warnings of a kind.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Time between two progress events.
@@ -67,7 +74,8 @@ impl RunError {
 ///
 /// # Errors
 ///
-/// Any [`RunError`]. An error that may pass, such as a link that is down, is none: the carousel waits where it is.
+/// Any [`RunError`]. An error that may pass is none: while the link is down or has no carrier, or the interface is gone, the
+/// carousel waits where it is.
 pub async fn run(
     carousel: &mut Carousel,
     sender: &mut Sender,
@@ -77,7 +85,9 @@ pub async fn run(
     tell: &mut dyn FnMut(&Event),
 ) -> Result<End, RunError> {
     let origin = Instant::now();
-    let mut drive = Drive { carousel, sender, pace, cycles, origin, sent: Sent::default(), warned: None, tell };
+    let pacer = Pacer::new(pace, carousel.source().max_packet(), Duration::ZERO);
+    let (sent, link) = (Sent::default(), Link { has_carrier: true, ..Link::default() });
+    let mut drive = Drive { carousel, sender, pacer, cycles, origin, sent, link, tell };
     let result = drive.run(stop).await;
     let reason = match &result {
         Ok(End::Cycles) => "cycles",
@@ -93,22 +103,33 @@ pub async fn run(
 struct Drive<'a> {
     carousel: &'a mut Carousel,
     sender: &'a mut Sender,
-    pace: Pace,
+    pacer: Pacer,
     cycles: Option<u64>,
     origin: Instant,
     sent: Sent,
-    /// When the last warning was told.
-    warned: Option<Instant>,
+    link: Link,
     tell: &'a mut dyn FnMut(&Event),
+}
+
+/// What is known of the way out.
+#[derive(Default)]
+struct Link {
+    has_carrier: bool,
+    /// When the carrier was last looked at.
+    looked: Option<Instant>,
+    /// When the failures in a row began, or the interface was last looked for since.
+    failing: Option<Instant>,
+    /// When it was last told that it cannot send.
+    warned: Option<Instant>,
+    /// When it was last told that the interface is not found.
+    warned_lost: Option<Instant>,
 }
 
 impl Drive<'_> {
     async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<End, RunError> {
         let mut stop = pin!(stop);
         let timer = Timer::new().map_err(RunError::Timer)?;
-        let max_packet = self.carousel.source().max_packet();
-        self.check_link(max_packet)?;
-        let mut pacer = Pacer::new(self.pace, max_packet, self.origin.elapsed());
+        self.check_link(self.carousel.source().max_packet())?;
         let mut batch = Batch::default();
         let mut meter = Meter { at: Duration::ZERO, octets: 0 };
         let mut complete = 0;
@@ -122,11 +143,11 @@ impl Drive<'_> {
             }
             if batch.is_empty() {
                 batch.clear();
-                self.fill(&mut batch, &mut pacer, now)?;
+                self.fill(&mut batch, now)?;
             }
             let work = async {
                 if batch.is_empty() {
-                    let until = pacer.next_send(self.carousel.next_len()).min(meter.next());
+                    let until = self.pacer.next_send(self.carousel.next_len()).min(meter.next());
                     timer.sleep(until.saturating_sub(now)).await.map_err(RunError::Timer)
                 } else {
                     self.send(&mut batch, &timer).await
@@ -168,22 +189,26 @@ impl Drive<'_> {
     }
 
     /// Adds the packets that may go at `now`.
-    fn fill(&mut self, batch: &mut Batch, pacer: &mut Pacer, now: Duration) -> Result<(), CellError> {
+    fn fill(&mut self, batch: &mut Batch, now: Duration) -> Result<(), CellError> {
         loop {
             let octets = self.carousel.next_len();
-            if batch.octets() >= BATCH || self.is_complete() || !pacer.may_send(now, octets) {
+            if batch.octets() >= BATCH || self.is_complete() || !self.pacer.may_send(now, octets) {
                 return Ok(());
             }
             self.carousel.next_packet(batch)?;
-            pacer.sent(octets);
+            self.pacer.sent(octets);
         }
     }
 
     /// Sends a batch. If the system cannot for now, what is left of it stays and the call returns after a while.
     async fn send(&mut self, batch: &mut Batch, timer: &Timer) -> Result<(), RunError> {
         while let Some((datagrams, segment)) = batch.first_run() {
-            match self.sender.send(datagrams, segment).await {
+            match self.attempt(datagrams, segment).await {
                 Ok(()) => {
+                    if self.link.failing.take().is_some() {
+                        // What waited goes at once; what the pacer gathered meanwhile must not go with it.
+                        self.pacer.empty(self.origin.elapsed());
+                    }
                     self.sent.packets += datagrams.len().div_ceil(segment.max(1)) as u64;
                     self.sent.octets += datagrams.len() as u64;
                     batch.take_run();
@@ -198,18 +223,61 @@ impl Drive<'_> {
         Ok(())
     }
 
+    /// Sends, if there is a carrier: without, the system would take the packets and drop them.
+    async fn attempt(&mut self, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
+        let interface = self.sender.interface();
+        if is_due(&mut self.link.looked, LOOK) {
+            self.link.has_carrier = interface.is_running().unwrap_or(true);
+        }
+        if self.link.has_carrier {
+            return self.sender.send(datagrams, segment).await;
+        }
+        let reason = format!("interface {} is down or has no carrier", interface.name());
+        Err(SendError::Transient(io::Error::new(io::ErrorKind::NetworkDown, reason)))
+    }
+
     fn failed(&mut self, error: &io::Error) {
         self.sent.failed += 1;
-        if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
-            self.warned = Some(Instant::now());
+        if is_due(&mut self.link.warned, WARN_EVERY) {
             let reason = format!("cannot send now, trying on ({} times so far): {error}", self.sent.failed);
             (self.tell)(&Event::Warning { code: "send-transient", reason });
+        }
+        let since = self.link.failing.get_or_insert_with(Instant::now);
+        if since.elapsed() >= REOPEN {
+            *since = Instant::now();
+            self.reopen();
+        }
+    }
+
+    /// Looks for the interface anew; it may have been removed and made again, or have another address.
+    fn reopen(&mut self) {
+        match self.sender.reopen() {
+            Ok(true) => {
+                self.link.looked = None;
+                let interface = self.sender.interface().name().to_owned();
+                let source = self.sender.local_addr().map(|address| address.to_string()).unwrap_or_default();
+                (self.tell)(&Event::Reopened { interface, source });
+            }
+            Err(error) if is_due(&mut self.link.warned_lost, WARN_EVERY) => {
+                let (code, reason) = (error.code(), CommandError::failed(error).to_string());
+                (self.tell)(&Event::Warning { code, reason });
+            }
+            Ok(false) | Err(_) => {}
         }
     }
 
     fn sent(&self) -> Sent {
         Sent { seconds: self.origin.elapsed().as_secs_f64(), ..self.sent }
     }
+}
+
+/// Whether `last` is at least `every` ago or never was; if so, it is at this moment.
+fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
+    let due = last.is_none_or(|at| at.elapsed() >= every);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
 }
 
 /// Measures the rate between two progress events.

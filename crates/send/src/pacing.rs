@@ -9,7 +9,7 @@ use std::time::Duration;
 pub enum Pace {
     /// Bits of UDP payload per second.
     Rate(NonZeroU64),
-    /// This long from one packet to the next, whatever their length.
+    /// This long from one packet to the next, whatever their length; never two at once.
     Delay(Duration),
     /// As fast as the system takes them, for benchmarks.
     Unlimited,
@@ -28,9 +28,9 @@ const NANOS: u64 = 1_000_000_000;
 
 /// Says when packets may go: a token bucket, filled with time.
 ///
-/// A packet needs the time it takes at the pace. Time that nobody fetches gathers up to 2 ms, or to what one packet needs. What
-/// comes in beyond that is lost, but for 20 ms that are made up for little by little: on average the rate is exact, and neither
-/// a stall nor a suspended machine is followed by a burst.
+/// A packet needs the time it takes at the pace. Time that nobody fetches gathers up to 2 ms, or to what one packet needs; with
+/// a delay always to what one packet needs. What comes in beyond that is lost, but for 20 ms that are made up for little by
+/// little: on average the rate is exact, and neither a stall nor a suspended machine is followed by a burst.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     pace: Pace,
@@ -75,7 +75,8 @@ impl Pacer {
     #[must_use]
     pub fn new(pace: Pace, max_packet: usize, now: Duration) -> Self {
         let mut pacer = Self { pace, filled: nanos(now), tokens: 0, burst: 0, part: 0, owed: 0, gather: 0 };
-        let (longest, burst) = (pacer.time_of(max_packet).0, nanos(BURST));
+        let longest = pacer.time_of(max_packet).0;
+        let burst = if matches!(pace, Pace::Delay(_)) { longest } else { nanos(BURST) };
         pacer.tokens = longest;
         pacer.burst = burst.max(longest);
         // Fewer, longer trains cost less; a wait too short for some packets gains nothing.
@@ -99,6 +100,12 @@ impl Pacer {
         let (time, part) = self.time_of(octets);
         self.tokens = self.tokens.saturating_sub(time);
         self.part = part;
+    }
+
+    /// Loses what has gathered until `now`: the next packet waits as long as it takes.
+    pub fn empty(&mut self, now: Duration) {
+        self.filled = self.filled.max(nanos(now));
+        self.tokens = 0;
     }
 
     /// When to ask again for a packet of `octets` that might not go.
@@ -234,6 +241,41 @@ mod tests {
         let sent = simulate(Pace::Delay(Duration::from_millis(10)), &[100, 8000], || 0, Duration::from_secs(1));
         let times: Vec<_> = sent.iter().map(|(at, _)| at / 1_000_000).collect();
         assert_eq!(times, (0..100).map(|i| i * 10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn packets_with_a_delay_never_go_together() {
+        for micros in [1, 50, 200, 800, 3_000] {
+            let delay = micros * 1000;
+            let mut late = (0..).map(|i| [0, 7_000, 20_000, 90_000, 5_000_000][i % 5]);
+            let pace = Pace::Delay(Duration::from_micros(micros));
+            let sent = simulate(pace, &[1044, 1212], || late.next().unwrap(), Duration::from_secs(1));
+            // What was lost is made up for by 1/8 of the time that passes.
+            assert!(sent.is_sorted_by(|(a, _), (b, _)| b - a >= delay * 8 / 9 - 1), "{micros} us");
+        }
+    }
+
+    #[test]
+    fn small_delays_are_exact_on_average() {
+        for micros in [200, 800, 2_000] {
+            let mut late = (0..).map(|i| [0, 7_000, 20_000, 15_000][i % 4]);
+            let pace = Pace::Delay(Duration::from_micros(micros));
+            let sent = simulate(pace, &[1044, 1212], || late.next().unwrap(), Duration::from_secs(4));
+            assert!(4_000_000_u64.div_ceil(micros).abs_diff(sent.len() as u64) <= 4, "{} at {micros} us", sent.len());
+        }
+    }
+
+    #[test]
+    fn an_emptied_pacer_lets_nothing_go_at_once() {
+        for pace in [rate(10_000_000), rate(200_000_000), Pace::Delay(Duration::from_micros(800))] {
+            let mut pacer = Pacer::new(pace, 1044, Duration::ZERO);
+            let now = Duration::from_secs(5);
+            pacer.empty(now);
+            assert!(!pacer.may_send(now, 1044));
+            let whole = pacer.time_of(1044).0;
+            assert!(!pacer.may_send(now + Duration::from_nanos(whole - 1), 1044));
+            assert!(pacer.may_send(now + Duration::from_nanos(whole), 1044));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use fleetcast_cli::Lines;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -38,6 +39,13 @@ pub enum Event {
         code: &'static str,
         /// What, and how often so far.
         reason: String,
+    },
+    /// The interface was found again after it was gone or had another address; the carousel goes on.
+    Reopened {
+        /// Its name.
+        interface: String,
+        /// Source address and port.
+        source: String,
     },
     /// The end.
     Stopped {
@@ -117,7 +125,7 @@ struct Line<'a> {
 #[derive(Debug)]
 pub enum Reporter {
     /// JSON lines on stdout.
-    Json,
+    Json(Lines),
     /// A bar on the terminal, lines around it.
     Terminal(ProgressBar),
     /// Lines on stderr, none for mere progress.
@@ -129,7 +137,7 @@ impl Reporter {
     #[must_use]
     pub fn new(json: bool) -> Self {
         if json {
-            Self::Json
+            Self::Json(Lines::new())
         } else if std::io::stderr().is_terminal() {
             Self::Terminal(bar(STEPS, "{msg:>12} [{bar:30}] {percent:>3} %  {prefix}"))
         } else {
@@ -137,10 +145,18 @@ impl Reporter {
         }
     }
 
-    /// Tells an event. A reader that does not listen does not stop the carousel.
+    /// Tells an event. As JSON, the ones like which another will follow are dropped while a reader of stdout does not read:
+    /// it does not stop the carousel.
     pub fn tell(&self, event: &Event) {
         match self {
-            Self::Json => drop(fleetcast_cli::out_json(&Line { v: VERSION, event })),
+            Self::Json(lines) => {
+                // An event holds nothing that JSON cannot.
+                let line = serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default();
+                match event {
+                    Event::Progress(_) | Event::Cycle { .. } => lines.offer(line),
+                    _ => lines.send(line),
+                }
+            }
             Self::Terminal(bar) => tell_beside(bar, event),
             Self::Lines => tell_line(event),
         }
@@ -187,6 +203,9 @@ fn tell_line(event: &Event) {
         Event::Progress(_) | Event::Cycle { .. } => {}
         Event::Warning { reason, .. } => fleetcast_cli::warn(reason),
         Event::Ready(ready) => fleetcast_cli::note(ready),
+        Event::Reopened { interface, source } => {
+            fleetcast_cli::note(format_args!("found interface {interface} again, sending from {source}"));
+        }
         Event::Stopped { reason, cycles, sent } => {
             fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}"));
         }

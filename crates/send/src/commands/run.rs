@@ -33,12 +33,13 @@ Examples:
     fleetcast-send run box.fleetcast --image boot=boot.img --image rootfs=rootfs.img \\
         --group '[ff15::80]:5000' --interface eth1 --hops 8 --cycles 10
 
-  A second sender of the same release at another place of the loop halves the time devices need:
+  Two senders half a cycle apart halve the time devices need. Start both at the same time and at
+  the same rate, the other with --start 0:
     fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
         --interface eth2 --start 0.5
 
 Exit codes: 0 stopped or all cycles sent, 1 failed, or stopped before all --cycles were sent,
-2 wrong usage, 3 release or images refused.")]
+2 wrong usage, 3 release or images refused, before or while they are sent.")]
 pub(super) struct Args {
     #[command(flatten)]
     release: ReleaseArgs,
@@ -55,11 +56,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "RATE", default_value = "10M", value_parser = rate)]
     rate: Pace,
 
-    /// Time from one packet to the next, such as 800us, instead of a rate
+    /// Time from one packet to the next, such as 800us, instead of a rate. It is kept on average, and never cut by more
+    /// than a ninth: a machine too slow for it sends less
     #[arg(long, value_name = "TIME", value_parser = delay, conflicts_with = "rate")]
     packet_delay: Option<Pace>,
 
-    /// Where in the cycle to start: from 0 up to 1, or `random`
+    /// Where in the cycle to start: from 0 up to 1, or `random`. It is tied to no clock, only to when the program starts
     #[arg(long, value_name = "FRACTION", default_value = "random", value_parser = start)]
     start: Start,
 
@@ -87,7 +89,7 @@ pub(super) struct Args {
     #[arg(long)]
     no_gso: bool,
 
-    /// Print events as JSON lines on stdout
+    /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
     json: bool,
 }
@@ -101,15 +103,17 @@ enum Start {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let interface = Interface::find(&self.interface)
-            .map_err(|e| CommandError::failed(e).hint("name one of them: --interface NAME"))?;
-        let source = self.release.open(self.json)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))?.block_on(self.send(interface, source))
+        let runtime = runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))?;
+        // Before the images, which take long to check.
+        let sender = runtime.block_on(async { self.sender() })?;
+        let source = self.release.open(self.json)?;
+        runtime.block_on(self.send(sender, source))
     }
 
-    async fn send(&self, interface: Interface, source: Source) -> Result<(), CommandError> {
-        let pace = self.packet_delay.unwrap_or(self.rate);
+    fn sender(&self) -> Result<Sender, CommandError> {
+        let interface = Interface::find(&self.interface)
+            .map_err(|e| CommandError::failed(e).hint("name one of them: --interface NAME"))?;
         let options = SendOptions {
             hops: self.hops,
             dscp: self.dscp,
@@ -118,7 +122,11 @@ impl Args {
             gso: !self.no_gso,
             ..SendOptions::new(self.group, interface)
         };
-        let mut sender = Sender::open(&options).map_err(not_opened)?;
+        Sender::open(&options).map_err(not_opened)
+    }
+
+    async fn send(&self, mut sender: Sender, source: Source) -> Result<(), CommandError> {
+        let pace = self.packet_delay.unwrap_or(self.rate);
         let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
         let reporter = Reporter::new(self.json);
         reporter.tell(&crate::report::Event::Ready(self.ready(&source, &sender, pace)));
@@ -197,7 +205,11 @@ fn broken_off(error: RunError) -> CommandError {
         }
         _ => None,
     };
-    let told = CommandError::failed(error);
+    let kind = match &error {
+        RunError::Source(error) if error.is_refusal() => ErrorKind::Refused,
+        _ => ErrorKind::Failed,
+    };
+    let told = CommandError::new(kind, error);
     match hint {
         Some(hint) => told.hint(hint),
         None => told,

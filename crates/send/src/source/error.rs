@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use fleetcast_cli::release::FileError;
+use fleetcast_cli::release::{FileError, FileReason};
 
 use crate::release::OpenReleaseError;
 
@@ -183,6 +183,16 @@ impl CellError {
             Self::Page { .. } => "page-digest",
             Self::Image { .. } | Self::Repair { .. } => "chunk-digest",
             Self::Range { .. } => "range",
+        }
+    }
+
+    /// Whether release or images are not what the manifest says; else they could not be read.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Release(error) => matches!(error.reason, FileReason::Form(_)),
+            Self::Page { .. } | Self::Image { .. } | Self::Repair { .. } => true,
+            Self::Read { .. } | Self::Range { .. } => false,
         }
     }
 }

@@ -23,6 +23,13 @@ fn ip(host: &Host, args: &[&str]) {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// Sets the first host's port of the bridge up or down, which the host sees as its carrier.
+fn lab_port(lab: &Lab, to: &str) {
+    let bridge = &lab.namespaces()[0];
+    let args = ["-netns", bridge, "link", "set", "p1", to];
+    assert!(Command::new("ip").args(args).status().unwrap().success());
+}
+
 /// Waits until the last event that `find` picks satisfies `is_enough`.
 fn wait_for(process: &Process, find: &str, is_enough: impl Fn(&Value) -> bool) -> Value {
     let since = Instant::now();
@@ -61,6 +68,70 @@ fn a_link_that_goes_down_makes_the_carousel_wait() {
     assert!(process.wait(WAIT).unwrap().success());
     let stdout = process.stdout().unwrap();
     assert_eq!(stdout.matches("\"warning\"").count(), 1, "{stdout}");
+}
+
+#[test]
+fn a_link_without_carrier_makes_the_carousel_wait() {
+    if !require_netns() {
+        return;
+    }
+    let lab = Lab::new("send-carrier").unwrap();
+    let host = lab.host("sender").unwrap();
+    let release = Release::of("ok-two-blocks");
+    lab_port(&lab, "down");
+    let mut process = start(&host, &release, "239.77.0.1:4077", &["--json", "--rate", "50M", "--cycles", "2"]);
+    let warning = wait_for(&process, "warning", |_| true);
+    assert_eq!(warning["code"], "send-transient");
+    assert!(warning["reason"].as_str().unwrap().contains("eth0 is down or has no carrier"), "{warning}");
+    let down = wait_for(&process, "progress", |event| event["failed"].as_u64().unwrap() > 10);
+    assert_eq!(down["packets"], 0);
+    lab_port(&lab, "up");
+    assert!(process.wait(WAIT).unwrap().success());
+    wait_for(&process, "stopped", |event| event["reason"] == "cycles");
+}
+
+#[test]
+fn what_waited_for_the_link_is_followed_by_no_burst() {
+    if !require_netns() {
+        return;
+    }
+    let lab = Lab::new("send-burst").unwrap();
+    let host = lab.host("sender").unwrap();
+    let release = Release::of("ok-two-blocks");
+    lab_port(&lab, "down");
+    let mut process = start(&host, &release, "239.77.0.1:4077", &["--json", "--packet-delay", "4s"]);
+    // The first packet waits until the second might go, too.
+    wait_for(&process, "progress", |event| event["seconds"].as_f64().unwrap() > 4.5);
+    lab_port(&lab, "up");
+    let first = wait_for(&process, "progress", |event| event["packets"] != 0);
+    assert_eq!(first["packets"], 1);
+    process.kill(Signal::INT).unwrap();
+    assert!(process.wait(WAIT).unwrap().success());
+}
+
+#[test]
+fn an_interface_made_anew_is_found_again() {
+    if !require_netns() {
+        return;
+    }
+    let lab = Lab::new("send-anew").unwrap();
+    let host = lab.host("sender").unwrap();
+    let release = Release::of("ok-two-blocks");
+    let mut process = start(&host, &release, "239.77.0.1:4077", &["--json", "--rate", "2M", "--source-port", "4078"]);
+    wait_for(&process, "progress", |event| event["packets"] != 0);
+    ip(&host, &["link", "del", INTERFACE]);
+    wait_for(&process, "warning", |event| event["code"] == "interface-unknown");
+    ip(&host, &["link", "add", INTERFACE, "type", "veth", "peer", "name", "far"]);
+    ip(&host, &["addr", "add", "10.78.0.1/16", "dev", INTERFACE]);
+    ip(&host, &["link", "set", INTERFACE, "up"]);
+    ip(&host, &["link", "set", "far", "up"]);
+    let reopened = wait_for(&process, "reopened", |_| true);
+    assert_eq!((&reopened["interface"], &reopened["source"]), (&INTERFACE.into(), &"10.78.0.1:4078".into()));
+    let gone = wait_for(&process, "progress", |_| true);
+    let more = gone["packets"].as_u64().unwrap() + 200;
+    wait_for(&process, "progress", |event| event["packets"].as_u64().unwrap() > more);
+    process.kill(Signal::INT).unwrap();
+    assert!(process.wait(WAIT).unwrap().success());
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn a_file_written_to_midway_stops_the_carousel_and_nothing_wrong_is_heard() {
         let size = usize::try_from(fs::metadata(release.path("rootfs.img")).unwrap().len()).unwrap();
         release.folder.write("rootfs.img", vec![7; size]);
         heard.extend(drain(&mut receiver).await);
-        end(child).failed(1, &["before it sent anything wrong: image rootfs.img", "put new images in new files"]);
+        end(child).failed(3, &["before it sent anything wrong: image rootfs.img", "put new images in new files"]);
         assert!(heard.iter().all(|packet| right.contains_key(&uncounted(packet))), "something wrong was sent");
     });
 }
@@ -201,6 +201,44 @@ fn nothing_is_sent_if_the_check_fails() {
         let mut receiver = join(47_350);
         Done::run(&mut release.send("run", &args(&to(47_350), &["--cycles", "1"]))).failed(3, &["rootfs.img"]);
         assert!(drain(&mut receiver).await.is_empty());
+    });
+}
+
+#[test]
+fn group_and_interface_are_looked_at_before_the_images() {
+    let release = Release::of("ok-small");
+    release.flip("rootfs.img", 999);
+    for (group, interface, code, part) in
+        [("10.0.0.1:4701", "lo", 2, "10.0.0.1"), ("239.1.2.3:4701", "nosuch0", 1, "nosuch0")]
+    {
+        Done::run(&mut release.send("run", &["--group", group, "--interface", interface])).failed(code, &[part]);
+    }
+}
+
+#[test]
+fn a_reader_of_events_that_stalls_stops_neither_packets_nor_signals() {
+    block_on(async {
+        let release = Release::of("ok-small");
+        let mut receiver = join(47_370);
+        let to = to(47_370);
+        let mut child = spawn(&release, &args(&to, &["--json", "--rate", "100M"]));
+        // Each cycle is an event of about 100 octets; a pipe takes 64 KiB.
+        let cycle = u32::try_from(release.open().unwrap().volume().packets).unwrap();
+        let mut sent = 0;
+        while sent < 2_000 * cycle {
+            receiver.receive(|_, packet| sent = Packet::decode(packet).unwrap().header.count).await.unwrap();
+        }
+        interrupt(&child, Signal::TERM);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(status.success(), "{status}");
+        let events = events(&end(child).stdout);
+        assert_eq!(events[0]["event"], "ready");
+        assert!(events.len() < 2_000, "the pipe was never full");
     });
 }
 
