@@ -144,6 +144,9 @@ fn flags_override_the_file_and_are_checked_alike() {
     ] {
         with(&flags).failed(78, &[expected]);
     }
+    let deep = ["receive", "--config", "recv.toml", "--once", "--state", "typo/state", "--target", &target];
+    folder.recv(&deep).failed(1, &["cannot use the state folder", "typo: No such file", "create the folder above it"]);
+    assert!(!folder.path("typo").exists());
     folder
         .recv(&["receive"])
         .failed(78, &["--trust: trust is not set; give --trust, or name a settings file by --config"]);
