@@ -97,15 +97,19 @@ impl CommandError {
 }
 
 impl fmt::Display for CommandError {
-    /// The message and its causes, outermost first, joined by `": "`.
+    /// The message and its causes, outermost first, joined by `": "`. A cause that what is before it ends with is not told
+    /// again: some errors say theirs themselves.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.source)?;
+        let mut text = self.source.to_string();
         let mut cause = self.source.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let told = error.to_string();
+            if !text.ends_with(&told) {
+                text = format!("{text}: {told}");
+            }
             cause = error.source();
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 
@@ -181,6 +185,10 @@ mod tests {
     #[error("cannot use key k")]
     struct Outer(#[source] io::Error);
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read x: {0}")]
+    struct Telling(#[source] io::Error);
+
     #[test]
     fn an_error_is_told_with_its_causes() {
         let inner = io::Error::other("disk on fire");
@@ -188,6 +196,9 @@ mod tests {
         let error = CommandError::failed(format!("cannot read x: {outer}")).hint("try y");
         assert_eq!(error.to_string(), "cannot read x: disk on fire");
         assert_eq!(error.hint.as_deref(), Some("try y"));
+
+        let error = CommandError::failed(Telling(io::Error::other("gone")));
+        assert_eq!(error.to_string(), "cannot read x: gone");
 
         let error = CommandError::new(ErrorKind::Config, Outer(io::Error::other("torn")));
         assert_eq!(error.to_string(), "cannot use key k: torn");

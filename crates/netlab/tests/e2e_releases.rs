@@ -65,9 +65,8 @@ fn a_daemon_installs_one_release_after_the_other_and_none_twice() {
     new_send.success();
     assert_eq!(run.end(Signal::TERM), 0);
     assert_eq!(sequences(&run, "installed"), [1, 2]);
-    let mut refused = refused(&run, "refused");
-    refused.sort();
-    assert_eq!(refused, ["installed", "installed", "rollback"], "{:?}", run.events());
+    // That each is on the air still once it is installed is nothing to tell.
+    assert_eq!(refused(&run, "refused"), ["rollback"], "{:?}", run.events());
 }
 
 #[test]

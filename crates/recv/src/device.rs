@@ -95,6 +95,20 @@ impl From<FecError<Fault>> for DeviceError {
     }
 }
 
+/// Completes or withdraws an interrupted install, and no more: what a device does that cannot listen.
+///
+/// # Errors
+///
+/// [`DeviceError`] if the storage fails or another receiver uses it.
+pub fn recover<D: Disk, B: Backend<D>>(
+    disk: &D,
+    backend: B,
+    config: &Config,
+    tell: Tell<'_>,
+) -> Result<Outcome, DeviceError> {
+    Keeper::open(disk, backend, config, tell).map(|(_, outcome)| outcome)
+}
+
 /// Takes what a device tells.
 pub type Tell<'a> = &'a mut dyn FnMut(Event);
 
@@ -231,6 +245,8 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
     }
 
     /// Restores, reads back, installs. If the storage turns out wrong, finds out where, and goes on receiving.
+    // Its frame is large: inlined, every datagram would pay for it.
+    #[inline(never)]
     fn complete(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         while self.receiver.is_complete() {
             let Some(mut storage) = self.keeper.storage.take() else { break };

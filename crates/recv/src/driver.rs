@@ -1,4 +1,7 @@
-//! Sockets, signals and timers around a [`Device`]. One thread; the storage is worked on between two batches.
+//! Signals and timers around a [`Device`]. One thread, beside that which writes events: the storage is worked on between two
+//! batches.
+
+mod end;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -8,15 +11,16 @@ use std::time::Duration;
 use fleetcast_cli::CommandError;
 use fleetcast_core::time::Instant;
 use fleetcast_install::{FileBackend, RealFs};
-use fleetcast_net::{Interface, JoinError, Membership, ReceiveOptions, Receiver};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
-use crate::device::{Device, DeviceError, Outcome};
+use crate::device::{self, Device, DeviceError, Outcome};
 use crate::events::{Event, Progress, Traffic};
+use crate::listener::Listener;
 use crate::progress::Reporter;
 use crate::stall::Watch;
+use end::{End, Failure, Left};
 
 /// When a run is over.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,17 +33,7 @@ pub struct Options {
     pub simulated_loss: u8,
 }
 
-/// What ended a run that is not over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Installed,
-    AlreadyInstalled,
-    Interrupt,
-    Terminate,
-    Timeout,
-}
-
-/// Receives until it is over or interrupted.
+/// Receives until it is over or interrupted. [`Event::Stopped`] is the last thing told, whatever ends it.
 ///
 /// # Errors
 ///
@@ -49,22 +43,12 @@ enum End {
 ///
 /// Outside a tokio runtime with I/O and time enabled.
 pub async fn run(config: &Config, options: Options, reporter: &mut Reporter) -> Result<(), CommandError> {
-    // First, so that a signal while a resumed image is hashed is not lost.
-    let signals = Signals::new().map_err(|e| CommandError::failed(format!("cannot wait for signals: {e}")))?;
-    let clock = Clock(std::time::Instant::now());
-    let opened =
-        Device::open(&RealFs, FileBackend::new(RealFs), config, random_seed()?, &mut |event| reporter.tell(&event));
-    let (device, outcome) = opened.map_err(device_error)?;
-    if outcome == Outcome::Installed && options.once {
-        return Ok(());
-    }
-    let (net, interface) = join(config)?;
-    let mut run = Run { device, net, interface, clock, watch: Watch::new(clock.now()), heard_installed: false };
-    run.tell_ready(config, reporter);
-    match run.receive(config, options, signals, reporter).await {
-        Ok(end) => run.finish(end, options, reporter),
-        Err(error) => Err(run.fail(error, reporter)),
-    }
+    let (ended, left) = match Run::start(config, options, reporter) {
+        Ok(Some((mut run, signals))) => run.until_end(config, options, signals, reporter).await,
+        Ok(None) => (Ok(End::Installed), Left::default()),
+        Err(failure) => (Err(failure), Left::default()),
+    };
+    end::conclude(ended, left, options, reporter)
 }
 
 /// Time since the start of the program.
@@ -90,8 +74,7 @@ impl Signals {
 
 struct Run {
     device: Device<RealFs, FileBackend<RealFs>>,
-    net: Receiver,
-    interface: Interface,
+    net: Listener,
     clock: Clock,
     watch: Watch,
     /// The installed release is on the air: silence after it is nothing to tell.
@@ -99,13 +82,63 @@ struct Run {
 }
 
 impl Run {
+    /// Joins, finishes an interrupted install and takes up what was received; `None` if that is all there is to do.
+    fn start(config: &Config, options: Options, reporter: &mut Reporter) -> Result<Option<(Self, Signals)>, Failure> {
+        // First, so that a signal while a resumed image is hashed is not lost.
+        let signals = Signals::new().map_err(|e| Failure::new("signals", format!("cannot wait for signals: {e}")))?;
+        let seed = getrandom::u64();
+        let seed = seed.map_err(|e| Failure::new("random", format!("the system gives no random numbers: {e}")))?;
+        check_above(config)?;
+        let clock = Clock(std::time::Instant::now());
+        let mut tell = |event| reporter.tell(&event);
+        let backend = FileBackend::new(RealFs);
+        // Before the device: what was received can take minutes to hash, for nothing if there is no interface.
+        let net = match Listener::join(config) {
+            Ok(net) => net,
+            Err(error) => {
+                let outcome = device::recover(&RealFs, backend, config, &mut tell)?;
+                return if outcome == Outcome::Installed && options.once { Ok(None) } else { Err(error.into()) };
+            }
+        };
+        let (device, outcome) = Device::open(&RealFs, backend, config, seed, &mut tell)?;
+        if outcome == Outcome::Installed && options.once {
+            return Ok(None);
+        }
+        let run = Self { device, net, clock, watch: Watch::new(clock.now()), heard_installed: false };
+        run.tell_ready(config, reporter);
+        Ok(Some((run, signals)))
+    }
+
+    /// Receives until something ends it, and keeps what was received.
+    async fn until_end(
+        &mut self,
+        config: &Config,
+        options: Options,
+        signals: Signals,
+        reporter: &mut Reporter,
+    ) -> (Result<End, Failure>, Left) {
+        let mut ended = self.receive(config, options, signals, reporter).await;
+        let left = Left {
+            chunks: self.device.chunks(),
+            traffic: self.traffic(),
+            installed: self.device.record().installed.as_ref().map(Into::into),
+        };
+        if let Err(error) = self.device.flush()
+            // If the storage is what failed, that says so already.
+            && ended.is_ok()
+        {
+            ended = Err(error.into());
+        }
+        (ended, left)
+    }
+
     async fn receive(
         &mut self,
         config: &Config,
         options: Options,
         mut signals: Signals,
         reporter: &mut Reporter,
-    ) -> Result<End, CommandError> {
+    ) -> Result<End, Failure> {
         let mut report = tokio::time::interval(config.progress);
         let mut second = tokio::time::interval(Duration::from_secs(1));
         for timer in [&mut report, &mut second] {
@@ -120,12 +153,15 @@ impl Run {
                 _ = signals.terminate.recv() => return Ok(End::Terminate),
                 () = &mut timeout, if options.timeout.is_some() => return Ok(End::Timeout),
                 _ = second.tick() => {
-                    self.device.write_out().map_err(device_error)?;
-                    self.look_for_stall(reporter)?;
+                    self.device.write_out()?;
+                    if let Some(event) = self.net.follow_interface(config) {
+                        reporter.tell(&event);
+                    }
+                    self.look_for_stall(reporter);
                 }
                 _ = report.tick() => self.tell_progress(reporter),
                 outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
-                    match outcome.map_err(|e| self.broken(&e))?.map_err(device_error)? {
+                    match outcome.map_err(|e| self.broken(&e))?? {
                         Outcome::Going => {}
                         Outcome::Installed if options.once => return Ok(End::Installed),
                         Outcome::AlreadyInstalled if options.once => return Ok(End::AlreadyInstalled),
@@ -136,42 +172,11 @@ impl Run {
         }
     }
 
-    /// Keeps what was received, and says how it ended.
-    fn finish(mut self, end: End, options: Options, reporter: &mut Reporter) -> Result<(), CommandError> {
-        let chunks = self.device.chunks();
-        self.device.flush().map_err(device_error)?;
-        let goes_on = "the next start goes on from here";
-        let (reason, is_done) = match end {
-            End::Installed => ("done", true),
-            End::AlreadyInstalled => ("already installed: the release on the air is the installed one", true),
-            End::Interrupt => ("interrupted", false),
-            End::Terminate => ("terminated", !options.once && chunks.is_none()),
-            End::Timeout => ("not done within the timeout", false),
-        };
-        reporter.tell(&Event::Stopped { reason: reason.into(), chunks, traffic: self.traffic() });
-        if is_done {
-            return Ok(());
-        }
-        Err(match chunks {
-            Some(chunks) => CommandError::failed(format!("{reason} with {chunks} received; {goes_on}")),
-            None => CommandError::failed(format!("{reason} before a release could be installed")),
-        })
-    }
-
-    /// Keeps what can still be kept.
-    fn fail(mut self, error: CommandError, reporter: &mut Reporter) -> CommandError {
-        // If the storage is what failed, the error says so already.
-        let _ = self.device.flush();
-        let chunks = self.device.chunks();
-        reporter.tell(&Event::Stopped { reason: error.to_string(), chunks, traffic: self.traffic() });
-        error
-    }
-
     fn tell_ready(&self, config: &Config, reporter: &mut Reporter) {
         let receive_buffer = self.net.granted_buffer().unwrap_or_default();
         reporter.tell(&Event::Ready {
             groups: config.groups.iter().map(ToString::to_string).collect(),
-            interface: self.interface.name().to_owned(),
+            interface: self.net.name().to_owned(),
             receive_buffer,
             installed: self.device.record().installed.as_ref().map(Into::into),
         });
@@ -200,44 +205,52 @@ impl Run {
             duplicates: counters.duplicates,
             staged: counters.staged,
             dropped: counters.dropped().collect(),
-            kernel_drops: self.net.dropped().unwrap_or_default(),
+            kernel_drops: self.net.dropped(),
             overlong: self.net.overlong(),
         }
     }
 
-    fn look_for_stall(&mut self, reporter: &mut Reporter) -> Result<(), CommandError> {
-        let is_waiting = self.device.chunks().is_some() || !self.heard_installed;
-        let Some((seconds, reason)) = self.watch.look(self.clock.now(), self.device.counters(), is_waiting) else {
-            return Ok(());
-        };
-        // A socket does not say that its interface is gone; it hears nothing any more, even if one of that name returns.
-        if !Interface::find(self.interface.name()).is_ok_and(|found| found.index() == self.interface.index()) {
-            return Err(self.broken(&io::Error::other("the interface is gone")));
+    fn look_for_stall(&mut self, reporter: &mut Reporter) {
+        // Why nothing comes without an interface has been told.
+        let is_waiting = !self.net.is_deaf() && (self.device.chunks().is_some() || !self.heard_installed);
+        if let Some((seconds, reason)) = self.watch.look(self.clock.now(), self.device.counters(), is_waiting) {
+            reporter.tell(&Event::Stalled { seconds, reason });
         }
-        reporter.tell(&Event::Stalled { seconds, reason });
-        Ok(())
     }
 
-    fn broken(&self, error: &io::Error) -> CommandError {
-        CommandError::failed(format!("cannot receive on interface {}: {error}", self.interface.name()))
+    fn broken(&self, error: &io::Error) -> Failure {
+        Failure::new("receive", format!("cannot receive on {}: {error}", self.net.name()))
             .hint("bring the interface up and start again; what was received is kept")
     }
 }
 
+/// The state folder is made if it is missing, but nothing above it: that would be a mistyped path, or a file system that
+/// is not mounted, and a device that seems new and takes any old release.
+fn check_above(config: &Config) -> Result<(), Failure> {
+    let Some(above) = config.state.parent() else { return Ok(()) };
+    std::fs::metadata(above).map(drop).map_err(|e| {
+        let state = config.state.display();
+        Failure::new("missing-folder", format!("cannot use the state folder {state}: {}: {e}", above.display()))
+            .hint("correct the path, or create the folder above it")
+    })
+}
+
 /// Takes one batch from a socket and feeds it to the device.
 async fn batch(
-    net: &mut Receiver,
+    net: &mut Listener,
     device: &mut Device<RealFs, FileBackend<RealFs>>,
     clock: Clock,
     simulated_loss: u8,
     reporter: &mut Reporter,
 ) -> io::Result<Result<Outcome, DeviceError>> {
     let mut result = Ok(Outcome::Going);
-    let now = clock.now();
+    let mut came = None;
     net.receive(|from, datagram| {
         // What ends a run leaves the rest of the batch behind.
         let is_kept = simulated_loss == 0 || fastrand::u8(..100) >= simulated_loss;
         if is_kept && matches!(result, Ok(Outcome::Going)) {
+            // One time for all of a batch, that of its arrival.
+            let now = *came.get_or_insert_with(|| clock.now());
             result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
         }
     })
@@ -256,31 +269,4 @@ fn source_number(from: SocketAddr) -> u64 {
             hasher.finish()
         }
     }
-}
-
-fn random_seed() -> Result<u64, CommandError> {
-    getrandom::u64().map_err(|e| CommandError::failed(format!("the system gives no random numbers: {e}")))
-}
-
-fn join(config: &Config) -> Result<(Receiver, Interface), CommandError> {
-    let interface = Interface::find(&config.interface).map_err(CommandError::failed)?;
-    let membership = |group: &SocketAddr| Membership {
-        group: group.ip(),
-        port: group.port(),
-        source: config.source,
-        interface: interface.clone(),
-    };
-    let memberships: Vec<_> = config.groups.iter().map(membership).collect();
-    let options =
-        ReceiveOptions { buffer: config.receive_buffer, max_datagram: config.max_packet, ..ReceiveOptions::default() };
-    let net = Receiver::join(&memberships, &options).map_err(|error| {
-        let is_down = matches!(&error, JoinError::Socket { source, .. } if source.kind() == io::ErrorKind::NotFound);
-        CommandError::failed(error)
-            .hint_if(is_down.then_some("the interface is gone or has no multicast; see `ip link`"))
-    })?;
-    Ok((net, interface))
-}
-
-fn device_error(error: DeviceError) -> CommandError {
-    CommandError::failed(error)
 }

@@ -50,6 +50,11 @@ pub enum Event {
         /// What is known about why, and what to do.
         reason: String,
     },
+    /// The interface was gone or replaced, and the groups are joined again.
+    Rejoined {
+        /// Name of the interface.
+        interface: String,
+    },
     /// Enough chunks are there; what is missing is restored and everything read back.
     Complete(Chunks),
     /// Missing chunks were computed from others.
@@ -96,8 +101,12 @@ pub enum Event {
         /// What, and what to do.
         reason: String,
     },
-    /// The daemon ends.
+    /// The daemon ends; always the last event.
     Stopped {
+        /// Whether that is a success: exit code 0.
+        ok: bool,
+        /// The word for why: `installed`, `already-installed`, `terminated`, `interrupted`, `timeout`, or that of an error.
+        code: &'static str,
         /// Why.
         reason: String,
         /// How far the release being received was, if any.
@@ -217,6 +226,7 @@ impl fmt::Display for Event {
             Self::Resumed(chunks) => write!(f, "resumed: {chunks} are there and verified"),
             Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.traffic.loss * 100.0),
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
+            Self::Rejoined { interface } => write!(f, "listening again on {interface}, which was gone or replaced"),
             Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
             Self::Restored { chunks } => write!(f, "restored {chunks} chunks from repair chunks"),
             Self::ReadbackMismatch { components, times } => {

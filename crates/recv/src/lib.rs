@@ -9,7 +9,8 @@
 //! | [`config`] | one file or flags, parsed once into checked types |
 //! | [`device`] | the receive session on its storage: datagrams in, installed releases out; no sockets, no clock |
 //! | `storage` | partial images, repair chunks and pages of one release |
-//! | [`driver`] | sockets, signals and timers around a [`device::Device`] |
+//! | [`driver`] | signals and timers around a [`device::Device`] |
+//! | `listener` | the joined groups, also when the interface is replaced |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | [`commands`] | the command line |
 //!
@@ -20,6 +21,7 @@ pub mod config;
 pub mod device;
 pub mod driver;
 pub mod events;
+mod listener;
 pub mod progress;
 mod stall;
 mod storage;

@@ -1,12 +1,16 @@
 //! Tells events to people or programs: a bar on a terminal, JSON lines, or plain lines.
 
+use std::collections::VecDeque;
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
-use fleetcast_cli::{note, out_json, warn};
+use fleetcast_cli::{Lines, note, warn};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::{Event, Line, Progress};
+
+/// Refusals and alarms that are remembered, so that each is told once.
+const REMEMBERED: usize = 64;
 
 const BAR: &str = "{bar:28} {percent:>3} %  {pos}/{len} chunks  {msg}";
 
@@ -17,13 +21,15 @@ pub struct Reporter {
     /// Octets of a chunk, on average.
     chunk: f64,
     last: Option<(Instant, u64)>,
-    is_broken: bool,
+    /// The newest refusals and alarms. Anyone can make more statements of one genuine payload by adding signatures, and
+    /// each comes here anew.
+    told: VecDeque<Event>,
 }
 
 #[derive(Debug)]
 enum Form {
     /// A line of JSON each, on stdout.
-    Json,
+    Json(Lines),
     /// Lines on stderr, with a bar below while a release is received.
     Bar(ProgressBar),
     /// Lines on stderr, without progress.
@@ -35,7 +41,7 @@ impl Reporter {
     #[must_use]
     pub fn new(json: bool) -> Self {
         let form = if json {
-            Form::Json
+            Form::Json(Lines::new())
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
             // The template is a constant; without it the bar has its default form.
@@ -46,24 +52,25 @@ impl Reporter {
         } else {
             Form::Plain
         };
-        Self { form, chunk: 0.0, last: None, is_broken: false }
+        Self { form, chunk: 0.0, last: None, told: VecDeque::new() }
     }
 
-    /// Tells an event.
+    /// Tells an event. As JSON it never waits long for its reader: progress is dropped if too much waits already.
     #[expect(clippy::cast_precision_loss, reason = "for show")]
     pub fn tell(&mut self, event: &Event) {
+        if self.is_repeated(event) {
+            return;
+        }
         if let Event::Begin { needed, octets, .. } = event {
             self.chunk = *octets as f64 / (*needed).max(1) as f64;
             self.last = None;
         }
         match &self.form {
-            Form::Json => {
-                if let Err(error) = out_json(&Line::from(event))
-                    && !std::mem::replace(&mut self.is_broken, true)
-                {
-                    warn(format_args!("{error}; the update goes on"));
-                }
-            }
+            Form::Json(lines) => match serde_json::to_string(&Line::from(event)) {
+                Ok(line) if matches!(event, Event::Progress(_)) => lines.offer(line),
+                Ok(line) => lines.send(line),
+                Err(error) => warn(format_args!("cannot tell an event: {error}")),
+            },
             Form::Plain => {
                 if !matches!(event, Event::Progress(_)) {
                     say(event);
@@ -94,6 +101,18 @@ impl Reporter {
             }
         }
     }
+
+    fn is_repeated(&mut self, event: &Event) -> bool {
+        if !matches!(event, Event::Refused { .. } | Event::Alarm { .. }) {
+            return false;
+        }
+        let is_repeated = self.told.contains(event);
+        if !is_repeated {
+            self.told.truncate(REMEMBERED - 1);
+            self.told.push_front(event.clone());
+        }
+        is_repeated
+    }
 }
 
 fn say(event: &Event) {
@@ -103,6 +122,8 @@ fn say(event: &Event) {
         | Event::Stalled { .. }
         | Event::Refused { .. }
         | Event::ReadbackMismatch { .. } => warn(event),
+        // The program's error says it.
+        Event::Stopped { ok: false, .. } => {}
         _ => note(event),
     }
 }
@@ -129,6 +150,17 @@ mod tests {
 
     use super::*;
     use crate::events::{Chunks, Traffic};
+
+    #[test]
+    fn each_refusal_is_told_once_and_few_are_remembered() {
+        let mut reporter = Reporter { form: Form::Plain, chunk: 0.0, last: None, told: VecDeque::new() };
+        let refused = |sequence| Event::Refused { sequence, code: "rollback", reason: "below 7".into() };
+        assert!(!reporter.is_repeated(&refused(1)) && reporter.is_repeated(&refused(1)));
+        assert!((2..1000).all(|sequence| !reporter.is_repeated(&refused(sequence))));
+        assert!(reporter.told.len() == REMEMBERED && reporter.is_repeated(&refused(999)));
+        let warning = Event::Warning { code: "x", reason: "y".into() };
+        assert!(!reporter.is_repeated(&warning) && !reporter.is_repeated(&warning));
+    }
 
     #[test]
     fn rate_and_time_left_follow_from_the_last_interval() {

@@ -41,8 +41,7 @@ impl Host {
         index: u16,
     ) -> Result<Self, LabError> {
         let host = Self { shared, name: name.to_owned(), namespace, bridge: bridge.to_owned(), index };
-        host.connect()?;
-        host.offload(false)?;
+        host.connect(Some(INTERFACE_INDEX))?;
         host.nft(
             "table inet lab {\ncounter dropped { }\nchain loss {\ntype filter hook prerouting priority raw;\n}\n}\n",
         )?;
@@ -53,12 +52,13 @@ impl Host {
     ///
     /// Link-local addresses are set by hand and none waits for duplicate address detection, so that all
     /// can be used at once. The multicast route of IPv6 comes with the interface.
-    fn connect(&self) -> Result<(), LabError> {
+    fn connect(&self, number: Option<u32>) -> Result<(), LabError> {
         let (namespace, bridge, port, index) = (&self.namespace, &self.bridge, self.port(), self.index);
+        let number = number.map_or(String::new(), |number| format!("index {number}"));
         tools::ip(
             bridge,
             &format!(
-                "link add name {INTERFACE} index {INTERFACE_INDEX} netns {namespace} type veth peer name {port}\n\
+                "link add name {INTERFACE} {number} netns {namespace} type veth peer name {port}\n\
                  link set {port} addrgenmode none\n\
                  link set {port} master br0\n\
                  link set {port} up\n"
@@ -77,7 +77,27 @@ impl Host {
                 self.v4(),
                 self.v6(),
             ),
-        )
+        )?;
+        self.offload(false)
+    }
+
+    /// Removes the interface, as a driver that is unloaded does.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Tool`].
+    pub fn remove_interface(&self) -> Result<(), LabError> {
+        tools::ip(&self.namespace, &format!("link delete {INTERFACE}\n"))
+    }
+
+    /// Makes an interface of the same name and addresses after [`Host::remove_interface`], with an index of the kernel's
+    /// choice.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Tool`].
+    pub fn replace_interface(&self) -> Result<(), LabError> {
+        self.connect(None)
     }
 
     /// Its name in the lab.

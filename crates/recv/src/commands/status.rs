@@ -20,7 +20,7 @@ Examples:
   fleetcast-recv status --config /etc/fleetcast/recv.toml
   fleetcast-recv status --state /var/lib/fleetcast --json
 
-Exit codes: 0 shown, 1 the record is unreadable, 78 wrong settings.")]
+Exit codes: 0 shown, 1 no state folder or unreadable record, 78 wrong settings.")]
 pub(super) struct Args {
     /// Print a JSON document
     #[arg(long)]
@@ -60,6 +60,11 @@ struct Installed {
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let folder = state_folder(self.state, self.config)?;
+        // A mistyped path is no new device.
+        if RealFs.stat(&folder).map_err(CommandError::failed)?.is_none() {
+            return Err(CommandError::failed(format!("there is no state folder {}", folder.display()))
+                .hint("correct the path; `fleetcast-recv receive` makes the folder"));
+        }
         let record = match load(&RealFs, &folder).map_err(CommandError::failed)? {
             Loaded::Ok(record) => record,
             Loaded::Missing => Record::default(),

@@ -15,6 +15,7 @@ use toml::Spanned;
 
 use super::file::{self, File, Lines};
 use super::{Config, ConfigError, TargetPlace};
+use crate::device::STATEMENT;
 
 /// Smallest and largest `max-packet`: a header with the smallest chunk, and what fits a jumbo frame with the largest.
 const MAX_PACKET: std::ops::RangeInclusive<u16> = 84..=8972;
@@ -183,7 +184,7 @@ impl Settings {
             None => target_tables(&source, file.target)?,
         };
         let targets = limit_targets(targets, &self.max_size)?;
-        check_targets(&source, &targets)?;
+        check_targets(&source, &targets, &state)?;
         let buffer = source.pick("receive-buffer", self.receive_buffer, file.receive_buffer);
         let progress = source.pick("progress-interval", self.progress_interval, file.progress_interval);
         let max_packet = source.pick("max-packet", self.max_packet, file.max_packet);
@@ -251,7 +252,11 @@ fn groups((texts, at): (Vec<String>, Place), only: Option<IpAddr>) -> Result<Vec
         let group = parse(text, "ADDR:PORT, such as 239.255.70.67:4701 or [ff15::77]:5077", &at)?;
         check_membership(group, only).map(|()| group).map_err(|e| at.wrong(e))
     };
-    texts.iter().map(group).collect()
+    let groups: Vec<_> = texts.iter().map(group).collect::<Result<_, _>>()?;
+    match groups.iter().enumerate().find(|(nth, group)| groups[..*nth].contains(group)) {
+        Some((_, twice)) => Err(at.wrong(format_args!("{twice} is named twice"))),
+        None => Ok(groups),
+    }
 }
 
 /// A path for flags as for files; flags may give it relative to the working folder.
@@ -315,7 +320,7 @@ fn limit_targets(
     Ok(targets)
 }
 
-fn check_targets(source: &Source, targets: &[(TargetPlace, Place)]) -> Result<(), ConfigError> {
+fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path) -> Result<(), ConfigError> {
     if targets.is_empty() {
         return source.need::<()>("target", "target", None, None).map(drop);
     }
@@ -325,8 +330,18 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)]) -> Result<()
             let same = if other.name == target.name { "name" } else { "path" };
             return Err(at.wrong(format_args!("targets {} and {} have the same {same}", other.name, target.name)));
         }
+        if state.starts_with(&target.path) || is_own(state, &target.path) {
+            let TargetPlace { name, path, .. } = target;
+            return Err(at.wrong(format_args!("target {name}: {} is the receiver's own, see `state`", path.display())));
+        }
     }
     Ok(())
+}
+
+/// Whether a path is that of a file that the receiver itself keeps in its state folder, or something in it.
+fn is_own(state: &Path, path: &Path) -> bool {
+    let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
+    name.is_some_and(|name| name == "record" || name == STATEMENT || name.starts_with("scratch."))
 }
 
 fn receive_buffer(given: Option<(String, Place)>) -> Result<usize, ConfigError> {

@@ -106,8 +106,8 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
             }
             Action::LoadPage { component, cell } => self.wanted_pages.push((component, cell)),
             Action::Complete => self.is_complete = true,
+            Action::Refused { reason: RefuseReason::Installed { .. }, .. } => self.heard_installed = true,
             Action::Refused { sequence, reason } => {
-                self.heard_installed |= matches!(reason, RefuseReason::Installed { .. });
                 let (code, text) = (reason.code(), reason.to_string());
                 tell(match reason {
                     RefuseReason::Equivocation { .. } => Event::Alarm { sequence, code, reason: text },

@@ -49,6 +49,7 @@ fn the_example_is_good() {
 fn what_is_wrong_is_told_with_line_and_key() {
     let folder = folder();
     check(&folder, GOOD).ok();
+    check(&folder, &GOOD.replace("/data/app.img", "/var/lib/fleetcast/app.img")).ok();
     let cases = [
         ("vendor", "vender = 1", "recv.toml:2: unknown field `vender`"),
         ("vendor", "vendor = 7", "recv.toml:2: invalid type"),
@@ -66,6 +67,11 @@ fn what_is_wrong_is_told_with_line_and_key() {
         ("groups", "groups = [\"239.77.1.1\"]", "recv.toml:5: groups: \"239.77.1.1\" is not ADDR:PORT"),
         ("groups", "groups = [\"232.1.1.1:5\"]", "recv.toml:5: groups: group 232.1.1.1 is source-specific"),
         ("groups", "groups = [\"239.77.1.1:0\"]", "recv.toml:5: groups: group 239.77.1.1 needs a UDP port"),
+        (
+            "groups",
+            "groups = [\"[ff15::1]:5\", \"239.77.1.1:5\", \"[ff15:0::1]:5\"]",
+            "recv.toml:5: groups: [ff15::1]:5 is named twice",
+        ),
         ("interface", "interface = \"eth0\"\nsource = \"me\"", "recv.toml:5: source: \"me\" is not an IP address"),
         ("state", "state = \"here\"", "recv.toml:6: state: \"here\" must be an absolute path"),
         ("state", "state = \"/x\"\nreceive-buffer = \"4 M\"", "recv.toml:7: receive-buffer: \"4 M\" is no size"),
@@ -84,6 +90,14 @@ fn what_is_wrong_is_told_with_line_and_key() {
             "path = \"/x\"\n[[target]]\nname = \"b\"\npath = \"/x\"",
             "recv.toml:11: name: targets app and b have the same path",
         ),
+        (
+            "path",
+            "path = \"/var/lib/fleetcast\"",
+            "recv.toml:8: name: target app: /var/lib/fleetcast is the receiver's own",
+        ),
+        ("path", "path = \"/var/lib\"", "recv.toml:8: name: target app: /var/lib is the receiver's own"),
+        ("path", "path = \"/var/lib/fleetcast/record\"", "target app: /var/lib/fleetcast/record is the receiver's own"),
+        ("path", "path = \"/var/lib/fleetcast/scratch.0.0\"", "scratch.0.0 is the receiver's own"),
         ("[[target]]", "", "recv.toml:7: unknown field `name`"),
     ];
     for (key, with, expected) in cases {
@@ -130,6 +144,9 @@ fn flags_override_the_file_and_are_checked_alike() {
     ] {
         with(&flags).failed(78, &[expected]);
     }
+    let deep = ["receive", "--config", "recv.toml", "--once", "--state", "typo/state", "--target", &target];
+    folder.recv(&deep).failed(1, &["cannot use the state folder", "typo: No such file", "create the folder above it"]);
+    assert!(!folder.path("typo").exists());
     folder
         .recv(&["receive"])
         .failed(78, &["--trust: trust is not set; give --trust, or name a settings file by --config"]);

@@ -26,16 +26,17 @@ fn wrong_usage_is_exit_code_2() {
 #[test]
 fn status_of_a_new_device_a_full_disk_and_a_damaged_record() {
     let folder = Folder::default();
-    assert_eq!(folder.recv(&["status", "--state", "none"]).ok().stdout, "installed  nothing yet\n");
-    let json = folder.recv(&["status", "--state", "none", "--json"]).ok().stdout;
+    folder.recv(&["status", "--state", "none"]).failed(1, &["there is no state folder ", "none", "correct the path"]);
+    fs::create_dir(folder.path("state")).unwrap();
+    assert_eq!(folder.recv(&["status", "--state", "state"]).ok().stdout, "installed  nothing yet\n");
+    let json = folder.recv(&["status", "--state", "state", "--json"]).ok().stdout;
     assert_eq!(json, "{\"v\":1,\"installed\":null,\"seen\":null,\"pending\":null,\"receiving\":null}\n");
     folder.recv(&["status"]).failed(78, &["--state: state is not set"]);
 
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let output = folder.command(&["status", "--state", "none"]).stdout(full).output().unwrap();
+    let output = folder.command(&["status", "--state", "state"]).stdout(full).output().unwrap();
     Done::from(output).failed(1, &["cannot write to standard output: No space left"]);
 
-    fs::create_dir(folder.path("state")).unwrap();
     folder.write("state/record", "no record at all");
     folder.recv(&["status", "--state", "state"]).failed(1, &["unreadable", "restore it, or remove it"]);
 }

@@ -1,6 +1,6 @@
 //! Real datagrams on the loopback interface.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -61,8 +61,12 @@ impl Drop for OnAir {
     }
 }
 
-/// `receive` for a device that takes the vectors' releases.
+/// `receive` on the loopback interface for a device that takes the vectors' releases.
 fn receive(folder: &Folder, group: SocketAddr, more: &[&str]) -> Command {
+    receive_on("lo", folder, group, more)
+}
+
+fn receive_on(interface: &str, folder: &Folder, group: SocketAddr, more: &[&str]) -> Command {
     let group = group.to_string();
     let key = shipped("keys/UNSAFE-test-release.pub.pem");
     let args = [
@@ -74,7 +78,7 @@ fn receive(folder: &Folder, group: SocketAddr, more: &[&str]) -> Command {
         "--class",
         "beeb812d-ff36-5b67-837e-f954c859ed52",
         "--interface",
-        "lo",
+        interface,
         "--group",
         &group,
         "--state",
@@ -173,9 +177,15 @@ fn killed_it_goes_on_where_it_was() {
     assert!(!folder.path("rootfs.img").exists());
     let status = folder.recv(&["status", "--state", "state"]).ok().stdout;
     assert_eq!(status, "installed  nothing yet\nreceiving  sequence 6\n");
+    // Without an interface nothing of it is looked at.
+    let done = run(receive_on("nosuch0", &folder, group, &["--json"])).failed(1, &["no interface has the name"]);
+    assert_eq!(names(&events(&done)), ["stopped"]);
+    assert_eq!(events(&done)[0]["code"], "interface-unknown");
     let _on_air = OnAir::start("ok-two-blocks", group, Duration::from_millis(1));
     let done = run(receive(&folder, group, &["--json", "--once", "--timeout", "60s"])).ok();
     let told = events(&done);
+    let stopped = told.last().unwrap();
+    assert!(stopped["ok"] == true && stopped["code"] == "installed", "{stopped}");
     let resumed = told.iter().find(|event| event["event"] == "resumed").unwrap();
     assert!(resumed["have"].as_u64().unwrap() >= had && had > 1500, "{resumed} {had}");
     check_installed(&folder, "ok-two-blocks", &["rootfs.img"]);
@@ -191,11 +201,11 @@ fn an_interrupt_is_never_a_success_and_keeps_what_came() {
         wait_for(&mut child, "progress", |event| event["have"].as_u64().is_some_and(|have| have > least));
         signal(&child, number);
         let done = Done::from(child.wait_with_output().unwrap()).failed(1, &[name, "the next start goes on"]);
-        assert!(done.stdout.contains("\"stopped\""), "{done:?}");
+        assert!(done.stdout.contains(&format!("\"stopped\",\"ok\":false,\"code\":\"{name}\"")), "{done:?}");
     }
     drop(on_air);
     let done = run(receive(&folder, group, &["--json", "--once", "--timeout", "300ms"]));
-    let done = done.failed(1, &["not done within the timeout with "]);
+    let done = done.failed(1, &["timed out with "]);
     let told = events(&done);
     let resumed = told.iter().find(|event| event["event"] == "resumed").unwrap();
     assert!(resumed["have"].as_u64().unwrap() > 400, "{resumed}");
@@ -228,6 +238,31 @@ fn a_daemon_stays_and_follows_later_releases() {
     }
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(0));
+    // With nothing to do, it says so.
+    let mut child = receive(&folder, group, &["--json"]).spawn().unwrap();
+    wait_for(&mut child, "ready", |_| true);
+    signal(&child, Signal::INT);
+    let done = Done::from(child.wait_with_output().unwrap());
+    done.failed(1, &["interrupted while nothing was being received; ", "(sequence 6) is installed"]);
+}
+
+#[test]
+fn a_stalled_reader_of_events_holds_up_neither_the_update_nor_the_end() {
+    let folder = Folder::default();
+    let group: SocketAddr = "239.255.77.7:15077".parse().unwrap();
+    let _on_air = OnAir::start("ok-two-blocks", group, Duration::from_millis(10));
+    let (stalled, mut pipe) = std::io::pipe().unwrap();
+    let stdout = pipe.try_clone().unwrap();
+    // It fills the pipe, and ends with its reader.
+    std::thread::spawn(move || drop(pipe.write_all(&vec![b' '; 1 << 22])));
+    let mut child = receive(&folder, group, &["--json"]).stdout(stdout).spawn().unwrap();
+    while !folder.path("rootfs.img").exists() {
+        assert_eq!(child.try_wait().unwrap(), None);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(stalled);
 }
 
 #[test]
@@ -235,7 +270,8 @@ fn storage_that_cannot_be_used_is_told_with_its_path() {
     let folder = Folder::default();
     let group: SocketAddr = "239.255.77.6:15077".parse().unwrap();
     folder.write("state", "a file where a folder should be");
-    run(receive(&folder, group, &["--once"])).failed(1, &["state"]);
+    let done = run(receive(&folder, group, &["--once", "--json"])).failed(1, &["state"]);
+    assert_eq!(names(&events(&done)), ["stopped"]);
     std::fs::remove_file(folder.path("state")).unwrap();
     let gone = Path::new("gone/away.img");
     let target = format!("other={}", gone.display());

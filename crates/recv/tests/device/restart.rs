@@ -1,9 +1,11 @@
 //! Killed or cut off at any moment, and started again.
 
+use fleetcast_install::FileBackend;
 use fleetcast_install::sim::SimDisk;
-use fleetcast_recv::device::Outcome;
+use fleetcast_recv::device::{Outcome, recover};
+use rustix::io::Errno;
 
-use super::bench::{Job, Running, disk, mix, seed};
+use super::bench::{Job, Running, config, disk, failing, mix, run, seed};
 
 /// Feeds packets, and after every `every` of them kills the device and starts it on what `survives`.
 fn with_restarts(job: &Job, every: usize, loss: f64, seed: u64, mut survives: impl FnMut(&SimDisk) -> SimDisk) {
@@ -122,4 +124,19 @@ fn a_release_that_was_complete_is_installed_at_the_next_start() {
         job.check_installed(&fork);
     }
     panic!("never installed");
+}
+
+#[test]
+fn a_device_that_cannot_listen_still_completes_an_interrupted_install() {
+    let job = Job::vector("ok-three-components");
+    let packets: Vec<_> = job.lossy(0.0, 1).collect();
+    let (_, operations) = failing(disk(), u64::MAX..u64::MAX, Errno::IO, |disk| drop(run(disk, packets.clone())));
+    // The install is among the last of the operations.
+    let completes = |cut: &u64| {
+        let (after, _) = failing(disk(), *cut..u64::MAX, Errno::IO, |disk| drop(run(disk, packets.clone())));
+        let outcome = recover(&after, FileBackend::new(after.clone()), &config(), &mut |_| {}).unwrap();
+        job.check_targets(&after, outcome == Outcome::Installed);
+        outcome == Outcome::Installed
+    };
+    assert!((operations - 30..operations).filter(completes).count() > 3);
 }
