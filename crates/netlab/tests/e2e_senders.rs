@@ -95,7 +95,7 @@ fn an_image_written_to_under_the_sender_stops_it_before_a_wrong_octet_goes_out()
     run.wait_until("progress", |progress| count(progress, "have") > release.chunks / 4);
     let path = &release.images[0].1;
     write(path, &noise(2, image.len()));
-    assert_eq!(send.exit_code(), 1);
+    assert_eq!(send.exit_code(), 3);
     let told = send.process.stderr().unwrap();
     assert!(told.contains(&path.display().to_string()) && told.contains("app"), "{told}");
     assert_eq!(run.end(Signal::INT), 1);
