@@ -23,6 +23,7 @@ pub use policy::{Mark, Policy, RefuseReason, Target};
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use self::budget::{Budget, Refused};
 use self::counters::count;
@@ -40,6 +41,10 @@ use sha2::{Digest as _, Sha256};
 const MAX_CANDIDATES: usize = 4;
 /// Pages of a candidate that are kept until its first chunk.
 const CANDIDATE_PAGES: usize = 8;
+/// Releases that are left alone because the storage could not take them.
+const MAX_DECLINED: usize = 8;
+/// For how long: room may be made in the meantime.
+const DECLINED_FOR: Duration = Duration::from_mins(10);
 
 /// What a [`Receiver`] needs to know.
 #[derive(Clone, Debug)]
@@ -64,8 +69,12 @@ pub struct Receiver {
     trust: TrustedKeys,
     policy: Policy,
     download: Option<Download>,
+    /// What the last [`Action::Begin`] has taken the place of, until the next input.
+    displaced: Option<Download>,
     is_complete: bool,
     candidates: VecDeque<Candidate>,
+    /// Releases the storage could not take, by the digest of their payload, and since when.
+    declined: VecDeque<([u8; 32], Instant)>,
     staging: Staging,
     refused: Refused,
     budget: Budget,
@@ -203,8 +212,10 @@ impl Receiver {
             trust: config.trust,
             policy: config.policy,
             download: None,
+            displaced: None,
             is_complete: false,
             candidates: VecDeque::with_capacity(MAX_CANDIDATES),
+            declined: VecDeque::with_capacity(MAX_DECLINED),
             staging: Staging::new(config.staging, payload_len, config.seed),
             refused: Refused::new(),
             budget: Budget::new(),
@@ -220,6 +231,7 @@ impl Receiver {
     /// Infallible on purpose: anyone can send a datagram, so a bad one is counted, never an error.
     pub fn handle_datagram<'a>(&'a mut self, now: Instant, source: u64, datagram: &'a [u8]) -> Actions<'a> {
         self.work.clear();
+        self.displaced = None;
         count(&mut self.counters.datagrams);
         match Packet::decode(datagram) {
             Err(e) => self.counters.drop(e.code()),
@@ -243,6 +255,20 @@ impl Receiver {
         let trees = manifest.trees().map_err(|e| ResumeError::Statement(e.into()))?;
         self.begin(Candidate { manifest, trees });
         Ok(Actions { receiver: self, payload: &[] })
+    }
+
+    /// The storage cannot take the release of the [`Action::Begin`] just given out. In place of carrying out the actions
+    /// behind that: what was being received before goes on, and the release is left alone for ten minutes from `now` on
+    /// or until another is installed. It is as if none of its chunks had come \[M-7\].
+    pub fn decline(&mut self, now: Instant) {
+        self.work.clear();
+        let Some(declined) = self.download.take() else { return };
+        if self.declined.len() >= MAX_DECLINED {
+            self.declined.pop_front();
+        }
+        self.declined.push_back((*declined.manifest().payload_digest(), now));
+        self.download = self.displaced.take();
+        self.is_complete = self.download.as_ref().is_some_and(Download::is_complete);
     }
 
     /// Takes a page or parity page from the storage, checked like any other: on [`Action::LoadPage`], or for each stored
@@ -294,12 +320,19 @@ impl Receiver {
         self.candidates.clear();
         self.staging.retain(|_| false);
         self.refused = Refused::new();
+        self.declined.clear();
     }
 
     /// The release being received.
     #[must_use]
     pub fn manifest(&self) -> Option<&Verified<Manifest>> {
         self.download.as_ref().map(Download::manifest)
+    }
+
+    /// Whether a release is left alone because the storage could not take it.
+    #[must_use]
+    pub fn has_declined(&self) -> bool {
+        !self.declined.is_empty()
     }
 
     /// Geometry of a component of the release being received.
@@ -365,8 +398,13 @@ impl Receiver {
             Err(e) => return self.counters.drop(e.code()),
         };
         // Cheap checks before the expensive one; what they refuse need not be remembered.
-        if tsi_of(&Sha256::digest(envelope.payload()).into()) != header.tsi {
+        let payload_digest: [u8; 32] = Sha256::digest(envelope.payload()).into();
+        if tsi_of(&payload_digest) != header.tsi {
             return self.counters.drop("tsi");
+        }
+        self.declined.retain(|&(_, since)| now.since(since) < DECLINED_FOR);
+        if self.declined.iter().any(|(declined, _)| *declined == payload_digest) {
+            return self.counters.drop("refused-before");
         }
         if !self.trust.mentions(&envelope) {
             return self.counters.drop("threshold");
@@ -415,7 +453,7 @@ impl Receiver {
     /// Starts to receive a release, and hands it what waited.
     fn begin(&mut self, Candidate { manifest, trees }: Candidate) {
         let tsi = manifest.tsi();
-        self.download = Some(Download::new(manifest, trees));
+        self.displaced = self.download.replace(Download::new(manifest, trees));
         self.is_complete = false;
         self.loss = Loss::default();
         self.staging.retain(|other| other == tsi);

@@ -30,6 +30,15 @@ impl<D: Disk> Scratch<D> {
         Ok(Self { disk: disk.clone(), file: FixedFile::open(disk, path, size)? })
     }
 
+    /// The scratch files of other releases than `keep`.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`].
+    pub fn stale(disk: &D, folder: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+        parts::stale_scratch(disk, folder, keep)
+    }
+
     /// Removes the scratch files of other releases than `keep` that no process has
     /// open. Returns what it removed.
     ///
@@ -37,7 +46,7 @@ impl<D: Disk> Scratch<D> {
     ///
     /// [`Fault`]; some may then remain.
     pub fn remove_stale(disk: &D, folder: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-        parts::remove_scratch(disk, folder, keep)
+        parts::remove_unlocked(disk, Self::stale(disk, folder, keep)?)
     }
 
     /// Writes at an offset in bytes.

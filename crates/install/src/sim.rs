@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,18 @@ struct Inner {
     nodes: Vec<Node>,
     locked: BTreeSet<usize>,
     temps: u32,
+    /// Bytes told to be free; `None` for plenty.
+    free: Option<u64>,
+    bad: Vec<Bad>,
+}
+
+/// Bytes of a file that cannot be read.
+#[derive(Clone, Debug)]
+struct Bad {
+    node: usize,
+    bytes: Range<u64>,
+    /// Whether writing to them mends them, or fails too.
+    heals: bool,
 }
 
 /// A file or folder: as it is, as it was last flushed, and what happened between.
@@ -100,6 +113,23 @@ impl SimDisk {
         let mut inner = self.inner().clone();
         inner.locked.clear();
         Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Says how much room there is from now on; nothing enforces it.
+    pub fn set_free(&self, free: u64) {
+        self.inner().free = Some(free);
+    }
+
+    /// Makes bytes of a file unreadable. Writing to them mends them if `heals`, else fails too.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file.
+    pub fn spoil(&self, path: &Path, bytes: Range<u64>, heals: bool) -> io::Result<()> {
+        let mut inner = self.inner();
+        let node = inner.find(path)?;
+        inner.bad.push(Bad { node, bytes, heals });
+        Ok(())
     }
 
     /// Every file with its mode and content.
@@ -224,7 +254,7 @@ impl Disk for SimDisk {
 
     fn space(&self, folder: &Path) -> io::Result<Space> {
         self.inner().find(folder)?;
-        Ok(Space { device: 1, free: u64::from(u32::MAX) })
+        Ok(Space { device: 1, free: self.inner().free.unwrap_or(u32::MAX.into()) })
     }
 }
 
@@ -253,6 +283,9 @@ impl DiskFile for SimFile {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let mut inner = self.disk.inner();
+        if inner.bad.iter().any(|bad| bad.hits(self.node, offset, buf.len())) {
+            return Err(Errno::IO.into());
+        }
         let bytes = inner.file(self.node)?;
         let found = usize::try_from(offset)
             .ok()
@@ -265,6 +298,10 @@ impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let at = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
         let mut inner = self.disk.inner();
+        inner.bad.retain(|bad| !(bad.heals && bad.hits(self.node, offset, bytes.len())));
+        if inner.bad.iter().any(|bad| bad.hits(self.node, offset, bytes.len())) {
+            return Err(Errno::IO.into());
+        }
         // Two halves that reach the disk apart: so a subset of changes has torn writes.
         let (first, second) = bytes.split_at(bytes.len() / 2);
         for (at, half) in [(at, first), (at + first.len(), second)] {
@@ -355,6 +392,12 @@ impl Inner {
         node.flushed = node.now.clone();
         node.since.clear();
         Ok(())
+    }
+}
+
+impl Bad {
+    fn hits(&self, node: usize, offset: u64, len: usize) -> bool {
+        self.node == node && self.bytes.start < offset + len as u64 && offset < self.bytes.end
     }
 }
 

@@ -20,6 +20,12 @@ use runs::{Area, Place, Runs};
 /// Octets of the column slices in which blocks are restored: 4 MiB of memory for the largest block.
 const SLICE: usize = 512;
 
+/// Octets written after which everything is made to survive a power cut. That blocks the receiving thread: this much is
+/// on a slow flash (5 MB/s) in the time that the default receive buffer of 4 MiB bridges at the default rate.
+const FLUSH_OCTETS: usize = 16 << 20;
+/// Calls of [`Storage::tick`], one a second, after which it is in any case: what a power cut may cost on a slow link.
+const FLUSH_TICKS: u32 = 30;
+
 /// Storage of one release on its way in.
 #[derive(Debug)]
 pub(crate) struct Storage<D: Disk, S: Staging> {
@@ -28,6 +34,10 @@ pub(crate) struct Storage<D: Disk, S: Staging> {
     runs: Runs,
     /// One page slot.
     slot: Vec<u8>,
+    /// Octets written since the last flush.
+    unflushed: usize,
+    /// Ticks since then.
+    ticks: u32,
 }
 
 /// What a component has beside its image.
@@ -59,7 +69,7 @@ impl<D: Disk, S: Staging> Storage<D, S> {
             Ok(Part { geometry, layout, scratch: Scratch::open(disk, folder, digest, number, layout.size())? })
         };
         let parts = manifest.components.iter().enumerate().map(open).collect::<Result<_, Fault>>()?;
-        Ok(Self { staging, parts, runs: Runs::default(), slot: Vec::new() })
+        Ok(Self { staging, parts, runs: Runs::default(), slot: Vec::new(), unflushed: 0, ticks: 0 })
     }
 
     /// Writes into an image.
@@ -81,10 +91,11 @@ impl<D: Disk, S: Staging> Storage<D, S> {
         self.slot.extend_from_slice(&length.to_be_bytes());
         self.slot.extend_from_slice(payload);
         let part = part_of(&mut self.parts, component)?;
-        part.scratch.write_at(part.layout.page(kind, cell), &self.slot)
+        part.scratch.write_at(part.layout.page(kind, cell), &self.slot)?;
+        self.note_written(payload.len())
     }
 
-    /// Reads a page or parity page into `payload`, empty if there is none.
+    /// Reads a page or parity page into `payload`, empty if there is none or it cannot be read.
     pub(crate) fn read_page(
         &mut self,
         kind: PageKind,
@@ -94,7 +105,10 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     ) -> Result<(), Fault> {
         let part = self.part(component)?;
         payload.resize(part.layout.slot(), 0);
-        part.scratch.read_at(part.layout.page(kind, cell), payload)?;
+        if !is_readable(part.scratch.read_at(part.layout.page(kind, cell), payload))? {
+            payload.clear();
+            return Ok(());
+        }
         let length = payload.first_chunk().map_or(0, |&length: &[u8; LENGTH]| u16::from_be_bytes(length));
         payload.drain(..LENGTH);
         // A length that cannot be is damage: no page.
@@ -102,7 +116,7 @@ impl<D: Disk, S: Staging> Storage<D, S> {
         Ok(())
     }
 
-    /// Reads all chunks of a cell into `chunks`, one behind the other, each of full length.
+    /// Reads all chunks of a cell into `chunks`, one behind the other, each of full length; none if they cannot be read.
     pub(crate) fn read_cell(&mut self, component: u8, cell: u32, chunks: &mut Vec<u8>) -> Result<(), Fault> {
         self.write_out()?;
         let part = self.part(component)?;
@@ -112,7 +126,17 @@ impl<D: Disk, S: Staging> Storage<D, S> {
         };
         // Chunks of a cell lie side by side, in the image as in the scratch file.
         chunks.resize(positions.len as usize * part.geometry.chunk_len(), 0);
-        self.read(component, positions.start, 0, chunks)
+        if !is_readable(self.read(component, positions.start, 0, chunks))? {
+            chunks.clear();
+        }
+        Ok(())
+    }
+
+    /// To be called about once a second: writes what waits for neighbours, and flushes every so often.
+    pub(crate) fn tick(&mut self) -> Result<(), Fault> {
+        self.write_out()?;
+        self.ticks += 1;
+        if self.ticks >= FLUSH_TICKS { self.flush_new() } else { Ok(()) }
     }
 
     /// Writes what waits for neighbours.
@@ -125,7 +149,20 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     pub(crate) fn flush(&mut self) -> Result<(), Fault> {
         self.write_out()?;
         self.parts.iter_mut().try_for_each(|part| part.scratch.flush())?;
-        self.staging.flush()
+        self.staging.flush()?;
+        (self.unflushed, self.ticks) = (0, 0);
+        Ok(())
+    }
+
+    /// Flushes if anything was written since the last time.
+    fn flush_new(&mut self) -> Result<(), Fault> {
+        self.ticks = 0;
+        if self.unflushed > 0 { self.flush() } else { Ok(()) }
+    }
+
+    fn note_written(&mut self, octets: usize) -> Result<(), Fault> {
+        self.unflushed += octets;
+        if self.unflushed >= FLUSH_OCTETS { self.flush() } else { Ok(()) }
     }
 
     /// Restores all missing source chunks from those that `receiver` has. Returns how many.
@@ -156,7 +193,13 @@ impl<D: Disk, S: Staging> Storage<D, S> {
 
     fn push(&mut self, place: Place, bytes: &[u8]) -> Result<(), Fault> {
         let Self { staging, parts, runs, .. } = self;
-        runs.push(place, bytes, |place, bytes| put(staging, parts, place, bytes))
+        runs.push(place, bytes, |place, bytes| put(staging, parts, place, bytes))?;
+        self.note_written(bytes.len())
+    }
+
+    /// Its files, to be removed.
+    pub(crate) fn into_files(self) -> (S, Vec<Scratch<D>>) {
+        (self.staging, self.parts.into_iter().map(|part| part.scratch).collect())
     }
 
     /// Reads from octet `column` of the chunk at `position` on; behind the end of the image there are zeros.
@@ -174,6 +217,19 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     fn part(&self, component: u8) -> Result<&Part<D>, Fault> {
         let none = || Fault::NoComponent { component: component.into(), count: self.parts.len() };
         self.parts.get(usize::from(component)).ok_or_else(none)
+    }
+}
+
+/// Whether a fault is a failing storage, such as a sector that cannot be read or written.
+pub(crate) fn is_failing(fault: &Fault) -> bool {
+    fault.code() == "io"
+}
+
+/// Whether something could be read: damage is an answer, all else is an error.
+fn is_readable(read: Result<(), Fault>) -> Result<bool, Fault> {
+    match read {
+        Err(fault) if is_failing(&fault) => Ok(false),
+        read => read.map(|()| true),
     }
 }
 
