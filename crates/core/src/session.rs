@@ -63,7 +63,7 @@ pub struct Config {
 ///
 /// Dropped datagrams are counted by the codes of spec §12 and these: `other-session` (a session that is not followed), `no-page` (a chunk far
 /// from where any sender is), `tsi` (a statement under another TSI), `refused-before`, `budget` (more new statements than may be verified a second),
-/// `stored-page` (a page in the storage no longer verifies).
+/// `stored-page` (a page in the storage no longer verifies), `no-room` (a repair chunk after [`Receiver::stop_repair`]).
 #[derive(Debug)]
 pub struct Receiver {
     trust: TrustedKeys,
@@ -310,6 +310,14 @@ impl Receiver {
         }
     }
 
+    /// The storage has no room for repair chunks: no further ones of this release are taken. Those it has already count
+    /// as before.
+    pub fn stop_repair(&mut self) {
+        if let Some(download) = &mut self.download {
+            download.stop_repair();
+        }
+    }
+
     /// The release has been installed; wait for the next.
     pub fn finish(&mut self) {
         self.is_complete = false;
@@ -489,6 +497,9 @@ impl Receiver {
             Object::Page { kind, component, cell } => self.take_page(Origin::Input, kind, component, cell, payload),
             Object::Chunk { component, sbn, esi } => {
                 let Some(place) = download.place(component, sbn, esi) else { return self.counters.drop("range") };
+                if !download.takes(component, place.position) {
+                    return self.counters.drop("no-room");
+                }
                 match download.take_chunk(component, place, payload) {
                     Err(e) => self.counters.drop(e.code()),
                     Ok(Verdict::New) => self.accept(Origin::Input, component, place.position),
@@ -681,6 +692,10 @@ impl Receiver {
                 continue;
             }
             self.staging.remove(at);
+            if !download.takes(component, place.position) {
+                self.counters.drop("no-room");
+                continue;
+            }
             match download.take_chunk(component, place, self.staging.payload(at, staged.len())) {
                 Ok(Verdict::New) => {
                     self.work.push_front(Work::Ready { component, cell, slot: at.saturating_add(1) });

@@ -67,6 +67,15 @@ impl<D: Disk> Scratch<D> {
         self.file.read_at(offset, buf)
     }
 
+    /// Frees the room from an offset in bytes to the end; it reads as zeros then.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::OutOfRange`] with nothing done; otherwise what the operating system says.
+    pub fn clear_from(&mut self, offset: u64) -> Result<(), Fault> {
+        self.file.clear_from(offset)
+    }
+
     /// Makes all writes survive a power cut.
     ///
     /// # Errors

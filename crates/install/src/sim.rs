@@ -37,16 +37,27 @@ struct Inner {
     temps: u32,
     /// Bytes told to be free; `None` for plenty.
     free: Option<u64>,
+    /// Bytes that may be used; `None` for plenty.
+    capacity: Option<usize>,
     bad: Vec<Bad>,
 }
 
-/// Bytes of a file that cannot be read.
+/// Bytes of a file that cannot be read or written.
 #[derive(Clone, Debug)]
 struct Bad {
     node: usize,
     bytes: Range<u64>,
-    /// Whether writing to them mends them, or fails too.
-    heals: bool,
+    kind: BadKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BadKind {
+    /// Unreadable until written to.
+    Heals,
+    /// Neither readable nor writable.
+    Fails,
+    /// Not writable for want of room.
+    NoRoom,
 }
 
 /// A file or folder: as it is, as it was last flushed, and what happened between.
@@ -126,10 +137,27 @@ impl SimDisk {
     ///
     /// If there is no such file.
     pub fn spoil(&self, path: &Path, bytes: Range<u64>, heals: bool) -> io::Result<()> {
-        let mut inner = self.inner();
-        let node = inner.find(path)?;
-        inner.bad.push(Bad { node, bytes, heals });
-        Ok(())
+        self.inner().spoil(path, bytes, if heals { BadKind::Heals } else { BadKind::Fails })
+    }
+
+    /// Makes writes to bytes of a file fail for want of room.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file.
+    pub fn no_room(&self, path: &Path, bytes: Range<u64>) -> io::Result<()> {
+        self.inner().spoil(path, bytes, BadKind::NoRoom)
+    }
+
+    /// Bytes of all files that are not zero: zeros count as holes.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.files().values().flat_map(|(_, bytes)| bytes).filter(|byte| **byte != 0).count()
+    }
+
+    /// Makes writes fail that would use more than this, see [`SimDisk::used`].
+    pub fn set_capacity(&self, capacity: usize) {
+        self.inner().capacity = Some(capacity);
     }
 
     /// Every file with its mode and content.
@@ -283,7 +311,7 @@ impl DiskFile for SimFile {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let mut inner = self.disk.inner();
-        if inner.bad.iter().any(|bad| bad.hits(self.node, offset, buf.len())) {
+        if inner.bad.iter().any(|bad| bad.kind != BadKind::NoRoom && bad.hits(self.node, offset, buf.len())) {
             return Err(Errno::IO.into());
         }
         let bytes = inner.file(self.node)?;
@@ -298,9 +326,19 @@ impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let at = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
         let mut inner = self.disk.inner();
-        inner.bad.retain(|bad| !(bad.heals && bad.hits(self.node, offset, bytes.len())));
-        if inner.bad.iter().any(|bad| bad.hits(self.node, offset, bytes.len())) {
-            return Err(Errno::IO.into());
+        if let Some(capacity) = inner.capacity {
+            let old = inner.file(self.node)?;
+            let old = old.get(at..old.len().min(at + bytes.len())).unwrap_or_default();
+            let old = old.iter().filter(|byte| **byte != 0).count();
+            drop(inner);
+            if self.disk.used() - old + bytes.len() > capacity {
+                return Err(Errno::NOSPC.into());
+            }
+            inner = self.disk.inner();
+        }
+        inner.bad.retain(|bad| !(bad.kind == BadKind::Heals && bad.hits(self.node, offset, bytes.len())));
+        if let Some(bad) = inner.bad.iter().find(|bad| bad.hits(self.node, offset, bytes.len())) {
+            return Err(if bad.kind == BadKind::NoRoom { Errno::NOSPC } else { Errno::IO }.into());
         }
         // Two halves that reach the disk apart: so a subset of changes has torn writes.
         let (first, second) = bytes.split_at(bytes.len() / 2);
@@ -363,6 +401,12 @@ impl Inner {
             return Err(Errno::INVAL.into());
         };
         Ok((self.find(folder)?, name.into()))
+    }
+
+    fn spoil(&mut self, path: &Path, bytes: Range<u64>, kind: BadKind) -> io::Result<()> {
+        let node = self.find(path)?;
+        self.bad.push(Bad { node, bytes, kind });
+        Ok(())
     }
 
     fn create(&mut self, path: &Path) -> io::Result<usize> {

@@ -21,7 +21,7 @@ use fleetcast_install::{Backend, Disk, Fault, Record, VerifyError};
 
 use crate::config::Config;
 use crate::events::{Chunks, Event};
-use crate::storage::{Storage, is_failing};
+use crate::storage::{Area, Storage, is_failing, is_full};
 pub(crate) use keeper::STATEMENT;
 use keeper::{Keeper, Stop};
 
@@ -39,6 +39,8 @@ pub struct Device<D: Disk, B: Backend<D>> {
     /// What could not be read of this release was received again, and its files replaced by others.
     has_reread: bool,
     has_renewed: bool,
+    /// There was no room for repair chunks of this release.
+    is_without_repair: bool,
     /// Time of the last input.
     now: Instant,
 }
@@ -125,8 +127,15 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
             seed,
         });
         let kept = keeper.kept_statement()?;
-        let mut device =
-            Self { receiver, keeper, mismatches: 0, has_reread: false, has_renewed: false, now: Instant::default() };
+        let mut device = Self {
+            receiver,
+            keeper,
+            mismatches: 0,
+            has_reread: false,
+            has_renewed: false,
+            is_without_repair: false,
+            now: Instant::default(),
+        };
         let resumed = match kept {
             Some(statement) => device.resume(&statement, tell)?,
             None => Outcome::Going,
@@ -241,10 +250,13 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
     /// Does what carrying out actions has left to do.
     fn settle(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         if std::mem::take(&mut self.keeper.has_begun) {
-            (self.mismatches, self.has_reread, self.has_renewed) = (0, false, false);
+            (self.mismatches, self.has_reread, self.has_renewed, self.is_without_repair) = (0, false, false, false);
         }
         if let Some(fault) = self.keeper.failing.take() {
             self.renew(fault, tell)?;
+        }
+        if let Some((area, fault)) = self.keeper.storage.as_mut().and_then(Storage::take_full) {
+            self.give_up_repair(area, fault, tell)?;
         }
         while let Some((component, cell)) = self.keeper.wanted_pages.pop() {
             let Self { receiver, keeper, .. } = self;
@@ -274,6 +286,11 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
                     storage.verify()
                 }
                 Err(FecError::Io(fault)) if is_failing(&fault) => Err((Box::new(storage), fault.into())),
+                Err(FecError::Io(fault)) if is_full(&fault) => {
+                    self.keeper.storage = Some(storage);
+                    self.give_up_repair(Area::Image, fault, tell)?;
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             match proven {
@@ -295,6 +312,28 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
             }
         }
         Ok(Outcome::Going)
+    }
+
+    /// There was no room to write. The images need no repair chunks if enough source chunks come: no more are kept, and if
+    /// it is an image that does not fit, they give way.
+    fn give_up_repair(&mut self, area: Area, fault: Fault, tell: Tell<'_>) -> Result<(), DeviceError> {
+        let is_new = !std::mem::replace(&mut self.is_without_repair, true);
+        match area {
+            // A page that is not kept is received again when chunks need it.
+            Area::Scratch if !is_new => return Ok(()),
+            Area::Scratch => {}
+            Area::Image if self.keeper.storage()?.clear_repair()? => {}
+            Area::Image => return Err(fault.into()),
+        }
+        if is_new {
+            let reason = format!("{fault}; going on without repair chunks: with losses that takes longer");
+            tell(Event::Warning { code: fault.code(), reason });
+        }
+        self.receiver.stop_repair();
+        self.receiver.recheck();
+        self.check_stored(tell)?;
+        self.keeper.is_complete |= self.receiver.is_complete();
+        Ok(())
     }
 
     /// A file of the release could not be read, or written while it was restored: what is not readable is received and

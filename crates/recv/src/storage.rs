@@ -15,7 +15,8 @@ use fleetcast_core::wire::PageKind;
 use fleetcast_install::{Disk, Fault, Scratch, Staging, VerifyError};
 
 use layout::{LENGTH, Layout};
-use runs::{Area, Place, Runs};
+pub(crate) use runs::Area;
+use runs::{Place, Runs};
 
 /// Octets of the column slices in which blocks are restored: 4 MiB of memory for the largest block.
 const SLICE: usize = 512;
@@ -38,6 +39,30 @@ pub(crate) struct Storage<D: Disk, S: Staging> {
     unflushed: usize,
     /// Ticks since then.
     ticks: u32,
+    room: Room,
+}
+
+/// Where a write found no room. What it was to write is lost then: all that is stored must be checked anew.
+#[derive(Debug, Default)]
+struct Room {
+    full: Option<(Area, Fault)>,
+    /// Repair chunks have given way already.
+    has_given_way: bool,
+}
+
+impl Room {
+    /// Notes want of room that something can be done about, in place of giving it back.
+    fn or_note(&mut self, area: Area, done: Result<(), Fault>) -> Result<(), Fault> {
+        match done {
+            Err(fault) if is_full(&fault) && !(area == Area::Image && self.has_given_way) => {
+                if area == Area::Image || self.full.is_none() {
+                    self.full = Some((area, fault));
+                }
+                Ok(())
+            }
+            done => done,
+        }
+    }
 }
 
 /// What a component has beside its image.
@@ -69,7 +94,15 @@ impl<D: Disk, S: Staging> Storage<D, S> {
             Ok(Part { geometry, layout, scratch: Scratch::open(disk, folder, digest, number, layout.size())? })
         };
         let parts = manifest.components.iter().enumerate().map(open).collect::<Result<_, Fault>>()?;
-        Ok(Self { staging, parts, runs: Runs::default(), slot: Vec::new(), unflushed: 0, ticks: 0 })
+        Ok(Self {
+            staging,
+            parts,
+            runs: Runs::default(),
+            slot: Vec::new(),
+            unflushed: 0,
+            ticks: 0,
+            room: Room::default(),
+        })
     }
 
     /// Writes into an image.
@@ -91,7 +124,8 @@ impl<D: Disk, S: Staging> Storage<D, S> {
         self.slot.extend_from_slice(&length.to_be_bytes());
         self.slot.extend_from_slice(payload);
         let part = part_of(&mut self.parts, component)?;
-        part.scratch.write_at(part.layout.page(kind, cell), &self.slot)?;
+        let written = part.scratch.write_at(part.layout.page(kind, cell), &self.slot);
+        self.room.or_note(Area::Scratch, written)?;
         self.note_written(payload.len())
     }
 
@@ -141,15 +175,18 @@ impl<D: Disk, S: Staging> Storage<D, S> {
 
     /// Writes what waits for neighbours.
     pub(crate) fn write_out(&mut self) -> Result<(), Fault> {
-        let Self { staging, parts, runs, .. } = self;
-        runs.flush(|place, bytes| put(staging, parts, place, bytes))
+        let Self { staging, parts, runs, room, .. } = self;
+        runs.flush(|place, bytes| room.or_note(place.area, put(staging, parts, place, bytes)))
     }
 
     /// Makes everything survive a power cut.
     pub(crate) fn flush(&mut self) -> Result<(), Fault> {
         self.write_out()?;
-        self.parts.iter_mut().try_for_each(|part| part.scratch.flush())?;
-        self.staging.flush()?;
+        for part in &mut self.parts {
+            // File systems may find out this late that they are full.
+            self.room.or_note(Area::Scratch, part.scratch.flush())?;
+        }
+        self.room.or_note(Area::Image, self.staging.flush())?;
         (self.unflushed, self.ticks) = (0, 0);
         Ok(())
     }
@@ -192,9 +229,26 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     }
 
     fn push(&mut self, place: Place, bytes: &[u8]) -> Result<(), Fault> {
-        let Self { staging, parts, runs, .. } = self;
-        runs.push(place, bytes, |place, bytes| put(staging, parts, place, bytes))?;
+        let Self { staging, parts, runs, room, .. } = self;
+        runs.push(place, bytes, |place, bytes| room.or_note(place.area, put(staging, parts, place, bytes)))?;
         self.note_written(bytes.len())
+    }
+
+    /// Where there was no room since the last call.
+    pub(crate) const fn take_full(&mut self) -> Option<(Area, Fault)> {
+        self.room.full.take()
+    }
+
+    /// Frees the room of all repair chunks for the images. False if that was done before.
+    pub(crate) fn clear_repair(&mut self) -> Result<bool, Fault> {
+        if std::mem::replace(&mut self.room.has_given_way, true) {
+            return Ok(false);
+        }
+        self.runs.forget(Area::Scratch);
+        for Part { layout, scratch, .. } in &mut self.parts {
+            scratch.clear_from(layout.repair(0))?;
+        }
+        Ok(true)
     }
 
     /// Its files, to be removed.
@@ -223,6 +277,11 @@ impl<D: Disk, S: Staging> Storage<D, S> {
 /// Whether a fault is a failing storage, such as a sector that cannot be read or written.
 pub(crate) fn is_failing(fault: &Fault) -> bool {
     fault.code() == "io"
+}
+
+/// Whether a fault is want of room.
+pub(crate) fn is_full(fault: &Fault) -> bool {
+    fault.code() == "no-space"
 }
 
 /// Whether something could be read: damage is an answer, all else is an error.

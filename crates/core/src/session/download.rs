@@ -24,6 +24,8 @@ pub(super) struct Download {
     pages: PageCache,
     /// Blocks of all components that cannot be restored yet.
     open_blocks: u32,
+    /// Repair chunks are taken from the air.
+    takes_repair: bool,
 }
 
 /// What is there of one component.
@@ -67,7 +69,8 @@ impl Download {
         let page_len = |tree: &Tree| (tree.geometry().cell() as usize).saturating_mul(tree.geometry().digest_len());
         let stride = trees.iter().map(page_len).max().unwrap_or(0);
         let components = trees.into_iter().map(State::new).collect();
-        let mut download = Self { manifest, components, pages: PageCache::new(stride), open_blocks: 0 };
+        let mut download =
+            Self { manifest, components, pages: PageCache::new(stride), open_blocks: 0, takes_repair: true };
         download.reset();
         download
     }
@@ -107,6 +110,16 @@ impl Download {
             *state = State::new(state.tree.clone());
             self.open_blocks = self.open_blocks.saturating_add(state.tree.geometry().blocks());
         }
+    }
+
+    /// No further repair chunk is taken from the air.
+    pub(super) const fn stop_repair(&mut self) {
+        self.takes_repair = false;
+    }
+
+    /// Whether a chunk of this position is taken from the air.
+    pub(super) fn takes(&self, component: u8, position: u32) -> bool {
+        self.takes_repair || self.geometry(component).is_some_and(|geometry| position < geometry.source_chunks())
     }
 
     /// Whether a page is not stored yet, or a parity page may help to a page that is not.
