@@ -18,8 +18,8 @@ use layout::{LENGTH, Layout};
 pub(crate) use runs::Area;
 use runs::{Place, Runs};
 
-/// Octets of the column slices in which blocks are restored: 4 MiB of memory for the largest block.
-const SLICE: usize = 512;
+/// Octets of memory in which a block is restored, column slice by column slice.
+const RESTORE_MEMORY: usize = 4 << 20;
 
 /// Octets written after which everything is made to survive a power cut. That blocks the receiving thread: this much is
 /// on a slow flash (5 MB/s) in the time that the default receive buffer of 4 MiB bridges at the default rate.
@@ -205,9 +205,9 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     /// Restores all missing source chunks from those that `receiver` has. Returns how many.
     pub(crate) fn restore(&mut self, receiver: &Receiver) -> Result<u64, FecError<Fault>> {
         self.write_out().map_err(FecError::Io)?;
-        let mut decoder = Decoder::new(SLICE);
         let mut restored = 0;
         for (component, geometry) in (0..).zip(self.parts.iter().map(|part| part.geometry).collect::<Vec<_>>()) {
+            let mut decoder = Decoder::new(slice_of(&geometry));
             let mut io = ComponentIo { storage: self, component };
             for block in 0..geometry.blocks() {
                 let have = |position| receiver.has(component, position);
@@ -274,6 +274,16 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     }
 }
 
+/// Octets of the column slices in which blocks are restored: as wide as memory allows, for each costs a read of every
+/// chunk. 512 for the largest blocks.
+fn slice_of(geometry: &Geometry) -> usize {
+    // The first block is the largest. The decoder works on powers of two.
+    let shards = geometry.block(0).map_or(1, |size| {
+        (usize::from(size.source) + usize::from(size.repair).next_power_of_two()).next_power_of_two()
+    });
+    RESTORE_MEMORY / shards
+}
+
 /// Whether a fault is a failing storage, such as a sector that cannot be read or written.
 pub(crate) fn is_failing(fault: &Fault) -> bool {
     fault.code() == "io"
@@ -335,5 +345,23 @@ impl<D: Disk, S: Staging> ChunkIo for ComponentIo<'_, D, S> {
             return Ok(());
         }
         self.storage.staging.write_at(self.component.into(), offset, image)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetcast_core::tree::Parameters;
+
+    use super::*;
+
+    #[test]
+    fn slices_are_as_wide_as_memory_allows() {
+        let slice = |size: u64, repair: u64| {
+            let parameters = Parameters { size, chunk: 1024, cell: 8, repair, digest: 16, cap_len: 16 };
+            slice_of(&Geometry::new(&parameters).unwrap())
+        };
+        assert_eq!(slice(4096 << 10, 100), 512);
+        assert_eq!(slice(6000 << 10, 30), 1024);
+        assert_eq!(slice(100 << 10, 20), 16 << 10);
     }
 }

@@ -158,6 +158,7 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
 
     /// Removes the files of the release being received.
     pub(super) fn discard(&mut self) -> Result<(), Fault> {
+        self.wanted_pages.clear();
         let Some(storage) = self.storage.take() else { return Ok(()) };
         let (staging, scratch) = storage.into_files();
         self.backend.discard(staging)?;
