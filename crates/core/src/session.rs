@@ -23,6 +23,7 @@ pub use policy::{Mark, Policy, RefuseReason, Target};
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use self::budget::{Budget, Refused};
 use self::counters::count;
@@ -40,6 +41,10 @@ use sha2::{Digest as _, Sha256};
 const MAX_CANDIDATES: usize = 8;
 /// Pages of a candidate that are kept until its first chunk.
 const CANDIDATE_PAGES: usize = 8;
+/// Releases that are left alone because the storage could not take them.
+const MAX_DECLINED: usize = 8;
+/// For how long: room may be made in the meantime.
+const DECLINED_FOR: Duration = Duration::from_mins(10);
 
 /// What a [`Receiver`] needs to know.
 #[derive(Clone, Debug)]
@@ -58,19 +63,24 @@ pub struct Config {
 ///
 /// Dropped datagrams are counted by the codes of spec §12 and these: `other-session` (a session that is not followed), `no-page` (a chunk far
 /// from where any sender is), `tsi` (a statement under another TSI), `refused-before`, `budget` (more signatures than may be verified a second),
-/// `outnumbered` (an acceptable release below as many others as can wait), `stored-page` (a page in the storage no longer verifies).
+/// `outnumbered` (an acceptable release below as many others as can wait), `stored-page` (a page in the storage no longer verifies),
+/// `no-room` (a repair chunk after [`Receiver::stop_repair`]).
 #[derive(Debug)]
 pub struct Receiver {
     trust: TrustedKeys,
     policy: Policy,
     download: Option<Download>,
+    /// What the last [`Action::Begin`] has taken the place of, until the next input.
+    displaced: Option<Download>,
     is_complete: bool,
     candidates: Vec<Candidate>,
+    /// Releases the storage could not take, by the digest of their payload, and since when.
+    declined: VecDeque<([u8; 32], Instant)>,
     staging: Staging,
     /// Statements that did not verify, by the SHA-256 of all their octets \[S-10\].
     refused: Refused,
     /// Genuine manifests that are not for this device, by the SHA-256 of their payload.
-    declined: Refused,
+    unsuitable: Refused,
     budget: Budget,
     counters: Counters,
     loss: Loss,
@@ -204,11 +214,13 @@ impl Receiver {
             trust: config.trust,
             policy: config.policy,
             download: None,
+            displaced: None,
             is_complete: false,
             candidates: Vec::with_capacity(MAX_CANDIDATES),
+            declined: VecDeque::with_capacity(MAX_DECLINED),
             staging: Staging::new(config.staging, payload_len, config.seed),
             refused: Refused::new(),
-            declined: Refused::new(),
+            unsuitable: Refused::new(),
             budget: Budget::new(),
             counters: Counters::default(),
             loss: Loss::default(),
@@ -222,6 +234,7 @@ impl Receiver {
     /// Infallible on purpose: anyone can send a datagram, so a bad one is counted, never an error.
     pub fn handle_datagram<'a>(&'a mut self, now: Instant, source: u64, datagram: &'a [u8]) -> Actions<'a> {
         self.work.clear();
+        self.displaced = None;
         count(&mut self.counters.datagrams);
         match Packet::decode(datagram) {
             Err(e) => self.counters.drop(e.code()),
@@ -245,6 +258,20 @@ impl Receiver {
         let trees = manifest.trees().map_err(|e| ResumeError::Statement(e.into()))?;
         self.begin(Candidate { manifest, trees }, None);
         Ok(Actions { receiver: self, payload: &[] })
+    }
+
+    /// The storage cannot take the release of the [`Action::Begin`] just given out. In place of carrying out the actions
+    /// behind that: what was being received before goes on, and the release is left alone for ten minutes from `now` on
+    /// or until another is installed. It is as if none of its chunks had come \[M-7\].
+    pub fn decline(&mut self, now: Instant) {
+        self.work.clear();
+        let Some(declined) = self.download.take() else { return };
+        if self.declined.len() >= MAX_DECLINED {
+            self.declined.pop_front();
+        }
+        self.declined.push_back((*declined.manifest().payload_digest(), now));
+        self.download = self.displaced.take();
+        self.is_complete = self.download.as_ref().is_some_and(Download::is_complete);
     }
 
     /// Takes a page or parity page from the storage, checked like any other: on [`Action::LoadPage`], or for each stored
@@ -286,6 +313,14 @@ impl Receiver {
         }
     }
 
+    /// The storage has no room for repair chunks: no further ones of this release are taken. Those it has already count
+    /// as before.
+    pub fn stop_repair(&mut self) {
+        if let Some(download) = &mut self.download {
+            download.stop_repair();
+        }
+    }
+
     /// The release has been installed; wait for the next.
     pub fn finish(&mut self) {
         self.is_complete = false;
@@ -296,13 +331,20 @@ impl Receiver {
         self.candidates.clear();
         self.staging.retain(|_| false);
         self.refused = Refused::new();
-        self.declined = Refused::new();
+        self.unsuitable = Refused::new();
+        self.declined.clear();
     }
 
     /// The release being received.
     #[must_use]
     pub fn manifest(&self) -> Option<&Verified<Manifest>> {
         self.download.as_ref().map(Download::manifest)
+    }
+
+    /// Whether a release is left alone because the storage could not take it.
+    #[must_use]
+    pub fn has_declined(&self) -> bool {
+        !self.declined.is_empty()
     }
 
     /// Geometry of a component of the release being received.
@@ -354,7 +396,7 @@ impl Receiver {
             Ok(envelope) => envelope,
             Err(e) => return self.counters.drop(e.code()),
         };
-        let payload_digest = Sha256::digest(envelope.payload()).into();
+        let payload_digest: [u8; 32] = Sha256::digest(envelope.payload()).into();
         if tsi_of(&payload_digest) != header.tsi {
             return self.counters.drop("tsi");
         }
@@ -367,7 +409,9 @@ impl Receiver {
             return count(&mut self.counters.duplicates);
         }
         let digest = Sha256::digest(statement).into();
-        if self.declined.contains(&payload_digest) || self.refused.contains(&digest) {
+        self.declined.retain(|&(_, since)| now.since(since) < DECLINED_FOR);
+        let is_declined = self.declined.iter().any(|(declined, _)| *declined == payload_digest);
+        if is_declined || self.unsuitable.contains(&payload_digest) || self.refused.contains(&digest) {
             return self.counters.drop("refused-before");
         }
         let signatures = self.trust.mentioned(&envelope);
@@ -390,7 +434,7 @@ impl Receiver {
     fn consider(&mut self, manifest: Verified<Manifest>) {
         let sequence = manifest.sequence;
         if let Err(reason) = self.policy.check(&manifest) {
-            self.declined.insert(manifest.payload_digest());
+            self.unsuitable.insert(manifest.payload_digest());
             self.counters.drop(reason.code());
             self.work.push_back(Work::Act(Step::Refused { sequence, reason }));
             return;
@@ -413,7 +457,7 @@ impl Receiver {
     /// Starts to receive a release, and hands it what waited, and then the packet at hand if that is its first chunk.
     fn begin(&mut self, Candidate { manifest, trees }: Candidate, packet: Option<(u64, Header)>) {
         let tsi = manifest.tsi();
-        self.download = Some(Download::new(manifest, trees));
+        self.displaced = self.download.replace(Download::new(manifest, trees));
         self.is_complete = false;
         self.loss = Loss::default();
         self.staging.retain(|other| other == tsi);
@@ -449,6 +493,9 @@ impl Receiver {
             Object::Page { kind, component, cell } => self.take_page(Origin::Input, kind, component, cell, payload),
             Object::Chunk { component, sbn, esi } => {
                 let Some(place) = download.place(component, sbn, esi) else { return self.counters.drop("range") };
+                if !download.takes(component, place.position) {
+                    return self.counters.drop("no-room");
+                }
                 match download.take_chunk(component, place, payload) {
                     Err(e) => self.counters.drop(e.code()),
                     Ok(Verdict::New) => self.accept(Origin::Input, component, place.position),
@@ -655,6 +702,10 @@ impl Receiver {
                 continue;
             }
             self.staging.remove(at);
+            if !download.takes(component, place.position) {
+                self.counters.drop("no-room");
+                continue;
+            }
             match download.take_chunk(component, place, self.staging.payload(at, staged.len())) {
                 Ok(Verdict::New) => {
                     self.work.push_front(Work::Ready { component, cell, slot: at.saturating_add(1) });

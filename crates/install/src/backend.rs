@@ -21,17 +21,24 @@ pub trait Backend<D: Disk> {
     /// # Errors
     ///
     /// [`Fault::Torn`] if neither is possible: what remains is to receive the same
-    /// release (or one that replaces all its targets) and install it.
+    /// release (or one that replaces all its targets) and install it. An image that
+    /// cannot be read counts as damaged.
     fn recover(&self, state: &mut State<D>) -> Result<Recovery, Fault>;
 
     /// Opens room for the images of a release, and finds again what an earlier run
     /// wrote there. What runs is not touched; room that could be taken for something
     /// that runs is invalidated before this returns.
     ///
+    /// `pending` is the interrupted install that [`recover`](Backend::recover) could not
+    /// end, if any. What the files `freed` occupy counts as free: the caller removes them
+    /// once this has succeeded.
+    ///
     /// # Errors
     ///
-    /// [`Fault`], with nothing written, if the release cannot be installed here.
-    fn stage(&self, plan: &Plan) -> Result<Self::Staging, Fault>;
+    /// [`Fault`], with nothing written, if the release cannot be installed here:
+    /// [`Fault::NoRoom`], [`Fault::NotRegular`], [`Fault::Plan`], or
+    /// [`Fault::Uncovered`] if it leaves out a target of `pending`.
+    fn stage(&self, plan: &Plan, pending: Option<&Plan>, freed: &[PathBuf]) -> Result<Self::Staging, Fault>;
 
     /// Makes proven images the ones that run: all components, or none.
     ///
@@ -40,6 +47,13 @@ pub trait Backend<D: Disk> {
     /// [`Fault`]. If the record then holds a pending install, call
     /// [`recover`](Backend::recover) before anything else.
     fn install(&self, state: &mut State<D>, images: <Self::Staging as Staging>::Verified) -> Result<(), Fault>;
+
+    /// The room that other releases than `keep` left for `target`, by its names.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`].
+    fn stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault>;
 
     /// Gives up the room that other releases than `keep` left for `target`, except what
     /// another process has open. Returns the names it removed.

@@ -1,6 +1,7 @@
 //! Files that are old or new after a power cut, nothing between.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::disk::{Disk, DiskFile as _};
@@ -68,14 +69,19 @@ pub fn remove_leftovers<D: Disk>(disk: &D, path: &Path) -> Result<(), Fault> {
 pub fn create_dir<D: Disk>(disk: &D, path: &Path) -> Result<(), Fault> {
     let above = folder_of(path);
     let exists = |path| disk.stat(path).at("look at", path).map(|found| found.is_some());
-    if !exists(path)? {
+    let is_there = exists(path)?;
+    if !is_there {
         if above != path && !exists(above)? {
             create_dir(disk, above)?;
         }
         disk.create_dir(path).at("create", path)?;
     }
-    // Also when it exists: whoever made it may have been killed before the flush.
-    disk.flush_dir(above).at("flush", above)
+    // Also when it exists: whoever made it may have been killed before the flush. Where we may not look or write it
+    // was not us.
+    match disk.flush_dir(above) {
+        Err(e) if is_there && matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => Ok(()),
+        flushed => flushed.at("flush", above),
+    }
 }
 
 /// The content of a regular file of at most `max` bytes, `None` if there is none.

@@ -10,6 +10,10 @@
 //!
 //! A power cut before 2 leaves the old release. After it, recovery finishes 3 and 4:
 //! each staged file is either there, or its target is the new image already.
+//!
+//! Files cannot be renamed together. After a power cut during 3 some targets are new
+//! and some old, each of them whole, until [`recover`](Backend::recover) runs: whatever
+//! uses several targets must start after it. One target has no such moment.
 
 mod staging;
 
@@ -60,17 +64,38 @@ impl<D: Disk> FileBackend<D> {
     }
 
     fn look_at(&self, plan: &Plan, component: &Component) -> Result<Found<D>, Fault> {
-        let image = |path: &Path| match FixedFile::open_read(&self.disk, path) {
-            Ok(Some(file)) if file.is(component.size, &component.sha256)? => Ok(Some(file)),
-            Ok(_) | Err(Fault::NotRegular { .. }) => Ok(None),
-            Err(fault) => Err(fault),
+        let image = |path: &Path| {
+            let Some(file) = FixedFile::open_read(&self.disk, path)? else { return Ok(None) };
+            Ok(file.is(component.size, &component.sha256)?.then_some(file))
         };
         let staged = parts::staged(&component.target, &plan.release.manifest);
-        if let Some(file) = image(&staged)? {
-            file.lock()?;
-            return Ok(Found::Staged(file));
+        match image(&staged) {
+            Ok(Some(file)) => {
+                file.lock()?;
+                return Ok(Found::Staged(file));
+            }
+            Ok(None) | Err(Fault::NotRegular { .. }) => {}
+            // Damaged in the way of storage: as good as lost.
+            Err(fault) if fault.code() == "io" => {}
+            Err(fault) => return Err(fault),
         }
-        Ok(if image(&component.target)?.is_some() { Found::Renamed } else { Found::Lost })
+        match image(&component.target) {
+            Ok(Some(_)) => Ok(Found::Renamed),
+            Ok(None) | Err(Fault::NotRegular { .. }) => Ok(Found::Lost),
+            Err(fault) if fault.code() == "io" => Ok(Found::Unreadable),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// Refuses a release that leaves out a target of the interrupted install `pending`: it
+/// would make permanent what is half done.
+fn check_covers(plan: &Plan, pending: Option<&Plan>) -> Result<(), Fault> {
+    let Some(torn) = pending else { return Ok(()) };
+    let covered = |target: &PathBuf| plan.components.iter().any(|ours| ours.target == *target);
+    match torn.components.iter().find(|theirs| !covered(&theirs.target)) {
+        None => Ok(()),
+        Some(left) => Err(Fault::Uncovered { version: torn.release.version.clone(), target: left.target.clone() }),
     }
 }
 
@@ -82,6 +107,8 @@ enum Found<D: Disk> {
     Renamed,
     /// Neither: the target is old, and there is nothing to replace it with.
     Lost,
+    /// There is nothing to replace the target with, and whether it is new cannot be read.
+    Unreadable,
 }
 
 impl<D: Disk> Backend<D> for FileBackend<D> {
@@ -95,6 +122,8 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
         let mut staged = Vec::new();
         let mut lost = Vec::new();
         let mut renamed = 0;
+        // Only if no target can be new already may the install be forgotten.
+        let mut is_unclear = false;
         let found =
             plan.components.iter().map(|component| self.look_at(&plan, component)).collect::<Result<Vec<_>, _>>()?;
         for (nth, (found, component)) in found.iter().zip(&plan.components).enumerate() {
@@ -102,6 +131,10 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
                 Found::Staged(file) => staged.push((file, component)),
                 Found::Renamed => renamed += 1,
                 Found::Lost => lost.push(nth),
+                Found::Unreadable => {
+                    is_unclear = true;
+                    lost.push(nth);
+                }
             }
         }
         let release = plan.release.clone();
@@ -110,7 +143,7 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
                 self.complete(state, &plan, &staged)?;
                 Ok(Recovery::Completed { release, renamed: staged.len() })
             }
-            Some(_) if renamed == 0 => {
+            Some(_) if renamed == 0 && !is_unclear => {
                 let next = Record { pending: None, ..state.record().clone() };
                 state.store(next)?;
                 Ok(Recovery::Withdrawn { release, lost })
@@ -119,19 +152,15 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
         }
     }
 
-    fn stage(&self, plan: &Plan) -> Result<FileStaging<D>, Fault> {
-        FileStaging::open(self.disk.clone(), plan)
+    fn stage(&self, plan: &Plan, pending: Option<&Plan>, freed: &[PathBuf]) -> Result<FileStaging<D>, Fault> {
+        check_covers(plan, pending)?;
+        FileStaging::open(self.disk.clone(), plan, freed)
     }
 
     fn install(&self, state: &mut State<D>, images: VerifiedStaging<D>) -> Result<(), Fault> {
         let staging = images.into_inner();
         let plan = staging.plan();
-        if let Some(torn) = &state.record().pending {
-            let covered = |target: &PathBuf| plan.components.iter().any(|ours| ours.target == *target);
-            if let Some(left) = torn.components.iter().find(|theirs| !covered(&theirs.target)) {
-                return Err(Fault::Uncovered { version: torn.release.version.clone(), target: left.target.clone() });
-            }
-        }
+        check_covers(plan, state.record().pending.as_ref())?;
         staging.take_modes_of_targets()?;
         // The partial files' own names too: an intent to rename what a power cut took
         // away could not be carried out.
@@ -141,8 +170,12 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
         self.complete(state, plan, &staging.parts().collect::<Vec<_>>())
     }
 
+    fn stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+        parts::stale_staged(&self.disk, target, keep)
+    }
+
     fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-        parts::remove_staged(&self.disk, target, keep)
+        parts::remove_unlocked(&self.disk, self.stale(target, keep)?)
     }
 
     fn discard(&self, staging: FileStaging<D>) -> Result<(), Fault> {

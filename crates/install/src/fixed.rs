@@ -59,6 +59,13 @@ impl<D: Disk> FixedFile<D> {
         self.file.read_at(offset, buf).at("read", &self.path)
     }
 
+    /// Makes a hole from an offset to the end: frees its room, and it reads as zeros.
+    pub(crate) fn clear_from(&self, offset: u64) -> Result<(), Fault> {
+        self.check(offset, 0)?;
+        self.file.set_size(offset).at("set the size of", &self.path)?;
+        self.file.set_size(self.size).at("set the size of", &self.path)
+    }
+
     pub(crate) fn set_mode(&self, mode: u32) -> Result<(), Fault> {
         self.file.set_mode(mode).at("set the mode of", &self.path)
     }

@@ -1,7 +1,7 @@
 //! Making a verified image the one that runs.
 //!
-//! Power may fail between any two storage operations; afterwards a device runs the
-//! old release or the new one, never a mixture. Three layers:
+//! Power may fail between any two storage operations; after [`Backend::recover`] a device
+//! runs the old release or the new one, never a mixture. Three layers:
 //!
 //! - [`disk`]: every storage operation, behind one small trait, so that tests can
 //!   cut the power at each of them; [`RealFs`] is the production one.

@@ -23,17 +23,30 @@ pub(crate) fn scratch(folder: &Path, manifest: &[u8; 32], component: usize) -> P
     folder.join(name(SCRATCH.as_ref(), manifest, &format!(".{component}")))
 }
 
-/// Removes the partial files of `target`, except those of the release `keep` and those
-/// another process has locked. Returns what it removed.
-pub(crate) fn remove_staged<D: Disk>(disk: &D, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-    remove_stale(disk, folder_of(target), &staged_prefix(target), keep, |end| end == b".part")
+/// The partial files of `target`, except those of the release `keep`.
+pub(crate) fn stale_staged<D: Disk>(disk: &D, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+    stale(disk, folder_of(target), &staged_prefix(target), keep, |end| end == b".part")
 }
 
-/// Removes the scratch files in `folder`, with the same exceptions.
-pub(crate) fn remove_scratch<D: Disk>(disk: &D, folder: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-    remove_stale(disk, folder, SCRATCH.as_ref(), keep, |end| {
+/// The scratch files in `folder`, with the same exception.
+pub(crate) fn stale_scratch<D: Disk>(disk: &D, folder: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+    stale(disk, folder, SCRATCH.as_ref(), keep, |end| {
         end.strip_prefix(b".").is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))
     })
+}
+
+/// Removes files, except those another process has locked. Returns what it removed.
+pub(crate) fn remove_unlocked<D: Disk>(disk: &D, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Fault> {
+    let mut removed = Vec::new();
+    for path in paths {
+        match disk.open_locked(&path).at("open", &path) {
+            Ok(_lock) => disk.remove(&path).at("remove", &path)?,
+            Err(Fault::Locked { .. }) => continue,
+            Err(fault) => return Err(fault),
+        }
+        removed.push(path);
+    }
+    Ok(removed)
 }
 
 const SCRATCH: &str = "scratch.";
@@ -60,7 +73,7 @@ fn tag(manifest: &[u8; 32]) -> String {
     })
 }
 
-fn remove_stale<D: Disk>(
+fn stale<D: Disk>(
     disk: &D,
     folder: &Path,
     prefix: &OsStr,
@@ -69,7 +82,7 @@ fn remove_stale<D: Disk>(
 ) -> Result<Vec<PathBuf>, Fault> {
     let keep = keep.map(tag);
     let is_hex = |tag: &[u8]| tag.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-    let mut removed = Vec::new();
+    let mut stale = Vec::new();
     for found in disk.list(folder).at("list", folder)? {
         let Some((tag, end)) = found
             .as_encoded_bytes()
@@ -81,13 +94,7 @@ fn remove_stale<D: Disk>(
         if !is_hex(tag) || !is_end(end) || keep.as_ref().is_some_and(|k| k.as_bytes() == tag) {
             continue;
         }
-        let path = folder.join(&found);
-        match disk.open_locked(&path).at("open", &path) {
-            Ok(_lock) => disk.remove(&path).at("remove", &path)?,
-            Err(Fault::Locked { .. }) => continue,
-            Err(fault) => return Err(fault),
-        }
-        removed.push(path);
+        stale.push(folder.join(&found));
     }
-    Ok(removed)
+    Ok(stale)
 }

@@ -30,6 +30,15 @@ impl<D: Disk> Scratch<D> {
         Ok(Self { disk: disk.clone(), file: FixedFile::open(disk, path, size)? })
     }
 
+    /// The scratch files of other releases than `keep`.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`].
+    pub fn stale(disk: &D, folder: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+        parts::stale_scratch(disk, folder, keep)
+    }
+
     /// Removes the scratch files of other releases than `keep` that no process has
     /// open. Returns what it removed.
     ///
@@ -37,7 +46,7 @@ impl<D: Disk> Scratch<D> {
     ///
     /// [`Fault`]; some may then remain.
     pub fn remove_stale(disk: &D, folder: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-        parts::remove_scratch(disk, folder, keep)
+        parts::remove_unlocked(disk, Self::stale(disk, folder, keep)?)
     }
 
     /// Writes at an offset in bytes.
@@ -56,6 +65,15 @@ impl<D: Disk> Scratch<D> {
     /// [`Fault::OutOfRange`] with nothing done; otherwise what the operating system says.
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), Fault> {
         self.file.read_at(offset, buf)
+    }
+
+    /// Frees the room from an offset in bytes to the end; it reads as zeros then.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::OutOfRange`] with nothing done; otherwise what the operating system says.
+    pub fn clear_from(&mut self, offset: u64) -> Result<(), Fault> {
+        self.file.clear_from(offset)
     }
 
     /// Makes all writes survive a power cut.

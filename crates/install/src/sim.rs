@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,29 @@ struct Inner {
     nodes: Vec<Node>,
     locked: BTreeSet<usize>,
     temps: u32,
+    /// Bytes told to be free; `None` for plenty.
+    free: Option<u64>,
+    /// Bytes that may be used; `None` for plenty.
+    capacity: Option<usize>,
+    bad: Vec<Bad>,
+}
+
+/// Bytes of a file that cannot be read or written.
+#[derive(Clone, Debug)]
+struct Bad {
+    node: usize,
+    bytes: Range<u64>,
+    kind: BadKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BadKind {
+    /// Unreadable until written to.
+    Heals,
+    /// Neither readable nor writable.
+    Fails,
+    /// Not writable for want of room.
+    NoRoom,
 }
 
 /// A file or folder: as it is, as it was last flushed, and what happened between.
@@ -100,6 +124,40 @@ impl SimDisk {
         let mut inner = self.inner().clone();
         inner.locked.clear();
         Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Says how much room there is from now on; nothing enforces it.
+    pub fn set_free(&self, free: u64) {
+        self.inner().free = Some(free);
+    }
+
+    /// Makes bytes of a file unreadable. Writing to them mends them if `heals`, else fails too.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file.
+    pub fn spoil(&self, path: &Path, bytes: Range<u64>, heals: bool) -> io::Result<()> {
+        self.inner().spoil(path, bytes, if heals { BadKind::Heals } else { BadKind::Fails })
+    }
+
+    /// Makes writes to bytes of a file fail for want of room.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file.
+    pub fn no_room(&self, path: &Path, bytes: Range<u64>) -> io::Result<()> {
+        self.inner().spoil(path, bytes, BadKind::NoRoom)
+    }
+
+    /// Bytes of all files that are not zero: zeros count as holes.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.files().values().flat_map(|(_, bytes)| bytes).filter(|byte| **byte != 0).count()
+    }
+
+    /// Makes writes fail that would use more than this, see [`SimDisk::used`].
+    pub fn set_capacity(&self, capacity: usize) {
+        self.inner().capacity = Some(capacity);
     }
 
     /// Every file with its mode and content.
@@ -224,7 +282,7 @@ impl Disk for SimDisk {
 
     fn space(&self, folder: &Path) -> io::Result<Space> {
         self.inner().find(folder)?;
-        Ok(Space { device: 1, free: u64::from(u32::MAX) })
+        Ok(Space { device: 1, free: self.inner().free.unwrap_or(u32::MAX.into()) })
     }
 }
 
@@ -253,6 +311,9 @@ impl DiskFile for SimFile {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let mut inner = self.disk.inner();
+        if inner.bad.iter().any(|bad| bad.kind != BadKind::NoRoom && bad.hits(self.node, offset, buf.len())) {
+            return Err(Errno::IO.into());
+        }
         let bytes = inner.file(self.node)?;
         let found = usize::try_from(offset)
             .ok()
@@ -265,6 +326,20 @@ impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let at = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
         let mut inner = self.disk.inner();
+        if let Some(capacity) = inner.capacity {
+            let old = inner.file(self.node)?;
+            let old = old.get(at..old.len().min(at + bytes.len())).unwrap_or_default();
+            let old = old.iter().filter(|byte| **byte != 0).count();
+            drop(inner);
+            if self.disk.used() - old + bytes.len() > capacity {
+                return Err(Errno::NOSPC.into());
+            }
+            inner = self.disk.inner();
+        }
+        inner.bad.retain(|bad| !(bad.kind == BadKind::Heals && bad.hits(self.node, offset, bytes.len())));
+        if let Some(bad) = inner.bad.iter().find(|bad| bad.hits(self.node, offset, bytes.len())) {
+            return Err(if bad.kind == BadKind::NoRoom { Errno::NOSPC } else { Errno::IO }.into());
+        }
         // Two halves that reach the disk apart: so a subset of changes has torn writes.
         let (first, second) = bytes.split_at(bytes.len() / 2);
         for (at, half) in [(at, first), (at + first.len(), second)] {
@@ -328,6 +403,12 @@ impl Inner {
         Ok((self.find(folder)?, name.into()))
     }
 
+    fn spoil(&mut self, path: &Path, bytes: Range<u64>, kind: BadKind) -> io::Result<()> {
+        let node = self.find(path)?;
+        self.bad.push(Bad { node, bytes, kind });
+        Ok(())
+    }
+
     fn create(&mut self, path: &Path) -> io::Result<usize> {
         self.link(path, Content::File { bytes: Vec::new(), mode: 0o600 })
     }
@@ -355,6 +436,12 @@ impl Inner {
         node.flushed = node.now.clone();
         node.since.clear();
         Ok(())
+    }
+}
+
+impl Bad {
+    fn hits(&self, node: usize, offset: u64, len: usize) -> bool {
+        self.node == node && self.bytes.start < offset + len as u64 && offset < self.bytes.end
     }
 }
 

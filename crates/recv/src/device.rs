@@ -9,7 +9,7 @@
 //! | `scratch.*`: repair chunks and pages | as they verify | when it is installed, or another begins |
 //!
 //! The images are beside their targets, see [`fleetcast_install::FileBackend`]. A restart hashes all of it anew;
-//! nothing on disk is believed.
+//! nothing on disk is believed, and what cannot be read counts as absent.
 
 mod keeper;
 
@@ -21,9 +21,9 @@ use fleetcast_install::{Backend, Disk, Fault, Record, VerifyError};
 
 use crate::config::Config;
 use crate::events::{Chunks, Event};
-use crate::storage::Storage;
-use keeper::Keeper;
+use crate::storage::{Area, Storage, is_failing, is_full};
 pub(crate) use keeper::STATEMENT;
+use keeper::{Keeper, Stop};
 
 /// Read-backs with another SHA-256 than the manifest's until the storage is given up.
 const MAX_MISMATCHES: u32 = 3;
@@ -36,6 +36,13 @@ pub struct Device<D: Disk, B: Backend<D>> {
     receiver: Receiver,
     keeper: Keeper<D, B>,
     mismatches: u32,
+    /// What could not be read of this release was received again, and its files replaced by others.
+    has_reread: bool,
+    has_renewed: bool,
+    /// There was no room for repair chunks of this release.
+    is_without_repair: bool,
+    /// Time of the last input.
+    now: Instant,
 }
 
 /// What one input has led to.
@@ -134,12 +141,21 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
             seed,
         });
         let kept = keeper.kept_statement()?;
-        let mut device = Self { receiver, keeper, mismatches: 0 };
+        let mut device = Self {
+            receiver,
+            keeper,
+            mismatches: 0,
+            has_reread: false,
+            has_renewed: false,
+            is_without_repair: false,
+            now: Instant::default(),
+        };
         let resumed = match kept {
             Some(statement) => device.resume(&statement, tell)?,
             None => Outcome::Going,
         };
-        if device.receiver.manifest().is_none() {
+        // What the storage cannot take for the moment stays for later.
+        if device.receiver.manifest().is_none() && !device.receiver.has_declined() {
             device.keeper.forget_statement()?;
             device.keeper.remove_stale(None)?;
         }
@@ -158,18 +174,23 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
         datagram: &[u8],
         tell: Tell<'_>,
     ) -> Result<Outcome, DeviceError> {
+        self.now = now;
         let Self { receiver, keeper, .. } = self;
-        receiver.handle_datagram(now, source, datagram).for_each(|action| keeper.act(&action, tell))?;
+        let done = receiver.handle_datagram(now, source, datagram).for_each(|action| keeper.act(&action, tell));
+        self.or_decline(done)?;
         self.settle(tell)
     }
 
-    /// Writes what waits for its neighbours; to be called about once a second.
+    /// Writes what waits for its neighbours, and every so often makes what is written survive a power cut; to be called
+    /// about once a second.
     ///
     /// # Errors
     ///
     /// [`DeviceError`].
     pub fn write_out(&mut self) -> Result<(), DeviceError> {
-        Ok(self.keeper.storage.as_mut().map_or(Ok(()), Storage::write_out)?)
+        let done = self.keeper.storage.as_mut().map_or(Ok(()), Storage::tick);
+        // The next input deals with what failed.
+        Ok(self.keeper.note_failing(done)?)
     }
 
     /// Makes everything received so far survive a power cut; to be called before the end.
@@ -215,7 +236,10 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
                 tell(Event::Warning { code: "not-resumed", reason });
                 return Ok(Outcome::Going);
             }
-            Ok(actions) => actions.for_each(|action| keeper.act(&action, tell))?,
+            Ok(actions) => {
+                let done = actions.for_each(|action| keeper.act(&action, tell));
+                self.or_decline(done)?;
+            }
         }
         self.check_stored(tell)?;
         if let Some(chunks) = self.chunks() {
@@ -225,17 +249,36 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
         self.settle(tell)
     }
 
+    /// A release that the storage cannot take is given back to the receiver.
+    fn or_decline(&mut self, done: Result<(), Stop>) -> Result<(), DeviceError> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(Stop::Fault(fault)) => Err(fault.into()),
+            Err(Stop::Declined) => {
+                self.receiver.decline(self.now);
+                Ok(())
+            }
+        }
+    }
+
     /// Does what carrying out actions has left to do.
     fn settle(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
-        let Self { receiver, keeper, .. } = self;
-        while let Some((component, cell)) = keeper.wanted_pages.pop() {
+        if std::mem::take(&mut self.keeper.has_begun) {
+            (self.mismatches, self.has_reread, self.has_renewed, self.is_without_repair) = (0, false, false, false);
+        }
+        if let Some(fault) = self.keeper.failing.take() {
+            self.renew(fault, tell)?;
+        }
+        if let Some((area, fault)) = self.keeper.storage.as_mut().and_then(Storage::take_full) {
+            self.give_up_repair(area, fault, tell)?;
+        }
+        while let Some((component, cell)) = self.keeper.wanted_pages.pop() {
+            let Self { receiver, keeper, .. } = self;
             let mut payload = Vec::new();
             keeper.storage()?.read_page(PageKind::Page, component, cell, &mut payload)?;
             let actions = receiver.handle_stored_page(PageKind::Page, component, cell, &payload);
-            actions.for_each(|action| keeper.act(&action, tell))?;
-        }
-        if std::mem::take(&mut keeper.has_begun) {
-            self.mismatches = 0;
+            let done = actions.for_each(|action| keeper.act(&action, tell));
+            self.or_decline(done)?;
         }
         if std::mem::take(&mut self.keeper.is_complete) {
             return self.complete(tell);
@@ -251,15 +294,30 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
         while self.receiver.is_complete() {
             let Some(mut storage) = self.keeper.storage.take() else { break };
             tell(Event::Complete(self.chunks().unwrap_or_default()));
-            let chunks = storage.restore(&self.receiver)?;
-            if chunks > 0 {
-                tell(Event::Restored { chunks });
-            }
-            match storage.verify() {
+            let proven = match storage.restore(&self.receiver) {
+                Ok(chunks) => {
+                    if chunks > 0 {
+                        tell(Event::Restored { chunks });
+                    }
+                    storage.verify()
+                }
+                Err(FecError::Io(fault)) if is_failing(&fault) => Err((Box::new(storage), fault.into())),
+                Err(FecError::Io(fault)) if is_full(&fault) => {
+                    self.keeper.storage = Some(storage);
+                    self.give_up_repair(Area::Image, fault, tell)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            match proven {
                 Ok(proven) => {
                     self.keeper.install(proven, tell)?;
                     self.receiver.finish();
                     return Ok(Outcome::Installed);
+                }
+                Err((storage, VerifyError::Storage(fault))) if is_failing(&fault) => {
+                    self.keeper.storage = Some(*storage);
+                    self.reread(fault, tell)?;
                 }
                 Err((storage, reason)) => {
                     self.keeper.storage = Some(*storage);
@@ -270,6 +328,56 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
             }
         }
         Ok(Outcome::Going)
+    }
+
+    /// There was no room to write. The images need no repair chunks if enough source chunks come: no more are kept, and if
+    /// it is an image that does not fit, they give way.
+    fn give_up_repair(&mut self, area: Area, fault: Fault, tell: Tell<'_>) -> Result<(), DeviceError> {
+        let is_new = !std::mem::replace(&mut self.is_without_repair, true);
+        match area {
+            // A page that is not kept is received again when chunks need it.
+            Area::Scratch if !is_new => return Ok(()),
+            Area::Scratch => {}
+            Area::Image if self.keeper.storage()?.clear_repair()? => {}
+            Area::Image => return Err(fault.into()),
+        }
+        if is_new {
+            let reason = format!("{fault}; going on without repair chunks: with losses that takes longer");
+            tell(Event::Warning { code: fault.code(), reason });
+        }
+        self.receiver.stop_repair();
+        self.receiver.recheck();
+        self.check_stored(tell)?;
+        self.keeper.is_complete |= self.receiver.is_complete();
+        Ok(())
+    }
+
+    /// A file of the release could not be read, or written while it was restored: what is not readable is received and
+    /// written again, which makes most devices replace a bad sector. If it fails once more, other files take its place.
+    fn reread(&mut self, fault: Fault, tell: Tell<'_>) -> Result<(), DeviceError> {
+        match self.keeper.storage()?.write_out() {
+            Ok(()) if !std::mem::replace(&mut self.has_reread, true) => {}
+            Err(other) if !is_failing(&other) => return Err(other.into()),
+            _ => return self.renew(fault, tell),
+        }
+        let reason = format!("{fault}; what cannot be read is received again");
+        tell(Event::Warning { code: fault.code(), reason });
+        self.receiver.recheck();
+        self.check_stored(tell)
+    }
+
+    /// A file of the release fails: throws all of them away and receives into new ones, once a release.
+    fn renew(&mut self, fault: Fault, tell: Tell<'_>) -> Result<(), DeviceError> {
+        if std::mem::replace(&mut self.has_renewed, true) {
+            return Err(fault.into());
+        }
+        let reason = format!("{fault}; the release is received anew into other files");
+        tell(Event::Warning { code: fault.code(), reason });
+        self.keeper.discard()?;
+        self.receiver.recheck();
+        let done = self.receiver.manifest().map_or(Ok(()), |manifest| self.keeper.begin(manifest, tell));
+        self.keeper.has_begun = false;
+        self.or_decline(done)
     }
 
     fn note_mismatch(&mut self, reason: VerifyError, tell: Tell<'_>) -> Result<(), DeviceError> {
@@ -290,28 +398,30 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
 
     /// Hands the receiver all that is stored, to be hashed: each cell's chunks once the pages around it are known.
     fn check_stored(&mut self, tell: Tell<'_>) -> Result<(), DeviceError> {
-        let Self { receiver, keeper, .. } = self;
         let (mut payload, mut chunks) = (Vec::new(), Vec::new());
         for component in 0.. {
-            let Some(&geometry) = receiver.geometry(component) else { break };
+            let Some(&geometry) = self.receiver.geometry(component) else { break };
             let cells = geometry.cells();
             // From CHAIN cells before the first to CHAIN behind the last, round the end.
             for step in 0..cells + 2 * CHAIN {
                 let ahead = (step + cells - CHAIN % cells) % cells;
                 for kind in [PageKind::Page, PageKind::Parity] {
-                    keeper.storage()?.read_page(kind, component, ahead, &mut payload)?;
+                    self.keeper.storage()?.read_page(kind, component, ahead, &mut payload)?;
                     if !payload.is_empty() {
+                        let Self { receiver, keeper, .. } = self;
                         let actions = receiver.handle_stored_page(kind, component, ahead, &payload);
-                        actions.for_each(|action| keeper.act(&action, tell))?;
+                        let done = actions.for_each(|action| keeper.act(&action, tell));
+                        self.or_decline(done)?;
                     }
                 }
                 let Some(cell) = step.checked_sub(2 * CHAIN) else { continue };
-                let (true, Some(positions)) = (receiver.knows_page(component, cell), geometry.cell_at(cell)) else {
+                let (true, Some(positions)) = (self.receiver.knows_page(component, cell), geometry.cell_at(cell))
+                else {
                     continue;
                 };
-                keeper.storage()?.read_cell(component, cell, &mut chunks)?;
+                self.keeper.storage()?.read_cell(component, cell, &mut chunks)?;
                 for (position, chunk) in (positions.start..).zip(chunks.chunks_exact(geometry.chunk_len())) {
-                    receiver.handle_stored_chunk(component, position, chunk);
+                    self.receiver.handle_stored_chunk(component, position, chunk);
                 }
             }
         }

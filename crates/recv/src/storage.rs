@@ -15,10 +15,17 @@ use fleetcast_core::wire::PageKind;
 use fleetcast_install::{Disk, Fault, Scratch, Staging, VerifyError};
 
 use layout::{LENGTH, Layout};
-use runs::{Area, Place, Runs};
+pub(crate) use runs::Area;
+use runs::{Place, Runs};
 
-/// Octets of the column slices in which blocks are restored: 4 MiB of memory for the largest block.
-const SLICE: usize = 512;
+/// Octets of memory in which a block is restored, column slice by column slice.
+const RESTORE_MEMORY: usize = 4 << 20;
+
+/// Octets written after which everything is made to survive a power cut. That blocks the receiving thread: this much is
+/// on a slow flash (5 MB/s) in the time that the default receive buffer of 4 MiB bridges at the default rate.
+const FLUSH_OCTETS: usize = 16 << 20;
+/// Calls of [`Storage::tick`], one a second, after which it is in any case: what a power cut may cost on a slow link.
+const FLUSH_TICKS: u32 = 30;
 
 /// Storage of one release on its way in.
 #[derive(Debug)]
@@ -28,6 +35,34 @@ pub(crate) struct Storage<D: Disk, S: Staging> {
     runs: Runs,
     /// One page slot.
     slot: Vec<u8>,
+    /// Octets written since the last flush.
+    unflushed: usize,
+    /// Ticks since then.
+    ticks: u32,
+    room: Room,
+}
+
+/// Where a write found no room. What it was to write is lost then: all that is stored must be checked anew.
+#[derive(Debug, Default)]
+struct Room {
+    full: Option<(Area, Fault)>,
+    /// Repair chunks have given way already.
+    has_given_way: bool,
+}
+
+impl Room {
+    /// Notes want of room that something can be done about, in place of giving it back.
+    fn or_note(&mut self, area: Area, done: Result<(), Fault>) -> Result<(), Fault> {
+        match done {
+            Err(fault) if is_full(&fault) && !(area == Area::Image && self.has_given_way) => {
+                if area == Area::Image || self.full.is_none() {
+                    self.full = Some((area, fault));
+                }
+                Ok(())
+            }
+            done => done,
+        }
+    }
 }
 
 /// What a component has beside its image.
@@ -59,7 +94,15 @@ impl<D: Disk, S: Staging> Storage<D, S> {
             Ok(Part { geometry, layout, scratch: Scratch::open(disk, folder, digest, number, layout.size())? })
         };
         let parts = manifest.components.iter().enumerate().map(open).collect::<Result<_, Fault>>()?;
-        Ok(Self { staging, parts, runs: Runs::default(), slot: Vec::new() })
+        Ok(Self {
+            staging,
+            parts,
+            runs: Runs::default(),
+            slot: Vec::new(),
+            unflushed: 0,
+            ticks: 0,
+            room: Room::default(),
+        })
     }
 
     /// Writes into an image.
@@ -81,10 +124,12 @@ impl<D: Disk, S: Staging> Storage<D, S> {
         self.slot.extend_from_slice(&length.to_be_bytes());
         self.slot.extend_from_slice(payload);
         let part = part_of(&mut self.parts, component)?;
-        part.scratch.write_at(part.layout.page(kind, cell), &self.slot)
+        let written = part.scratch.write_at(part.layout.page(kind, cell), &self.slot);
+        self.room.or_note(Area::Scratch, written)?;
+        self.note_written(payload.len())
     }
 
-    /// Reads a page or parity page into `payload`, empty if there is none.
+    /// Reads a page or parity page into `payload`, empty if there is none or it cannot be read.
     pub(crate) fn read_page(
         &mut self,
         kind: PageKind,
@@ -94,7 +139,10 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     ) -> Result<(), Fault> {
         let part = self.part(component)?;
         payload.resize(part.layout.slot(), 0);
-        part.scratch.read_at(part.layout.page(kind, cell), payload)?;
+        if !is_readable(part.scratch.read_at(part.layout.page(kind, cell), payload))? {
+            payload.clear();
+            return Ok(());
+        }
         let length = payload.first_chunk().map_or(0, |&length: &[u8; LENGTH]| u16::from_be_bytes(length));
         payload.drain(..LENGTH);
         // A length that cannot be is damage: no page.
@@ -102,7 +150,7 @@ impl<D: Disk, S: Staging> Storage<D, S> {
         Ok(())
     }
 
-    /// Reads all chunks of a cell into `chunks`, one behind the other, each of full length.
+    /// Reads all chunks of a cell into `chunks`, one behind the other, each of full length; none if they cannot be read.
     pub(crate) fn read_cell(&mut self, component: u8, cell: u32, chunks: &mut Vec<u8>) -> Result<(), Fault> {
         self.write_out()?;
         let part = self.part(component)?;
@@ -112,28 +160,54 @@ impl<D: Disk, S: Staging> Storage<D, S> {
         };
         // Chunks of a cell lie side by side, in the image as in the scratch file.
         chunks.resize(positions.len as usize * part.geometry.chunk_len(), 0);
-        self.read(component, positions.start, 0, chunks)
+        if !is_readable(self.read(component, positions.start, 0, chunks))? {
+            chunks.clear();
+        }
+        Ok(())
+    }
+
+    /// To be called about once a second: writes what waits for neighbours, and flushes every so often.
+    pub(crate) fn tick(&mut self) -> Result<(), Fault> {
+        self.write_out()?;
+        self.ticks += 1;
+        if self.ticks >= FLUSH_TICKS { self.flush_new() } else { Ok(()) }
     }
 
     /// Writes what waits for neighbours.
     pub(crate) fn write_out(&mut self) -> Result<(), Fault> {
-        let Self { staging, parts, runs, .. } = self;
-        runs.flush(|place, bytes| put(staging, parts, place, bytes))
+        let Self { staging, parts, runs, room, .. } = self;
+        runs.flush(|place, bytes| room.or_note(place.area, put(staging, parts, place, bytes)))
     }
 
     /// Makes everything survive a power cut.
     pub(crate) fn flush(&mut self) -> Result<(), Fault> {
         self.write_out()?;
-        self.parts.iter_mut().try_for_each(|part| part.scratch.flush())?;
-        self.staging.flush()
+        for part in &mut self.parts {
+            // File systems may find out this late that they are full.
+            self.room.or_note(Area::Scratch, part.scratch.flush())?;
+        }
+        self.room.or_note(Area::Image, self.staging.flush())?;
+        (self.unflushed, self.ticks) = (0, 0);
+        Ok(())
+    }
+
+    /// Flushes if anything was written since the last time.
+    fn flush_new(&mut self) -> Result<(), Fault> {
+        self.ticks = 0;
+        if self.unflushed > 0 { self.flush() } else { Ok(()) }
+    }
+
+    fn note_written(&mut self, octets: usize) -> Result<(), Fault> {
+        self.unflushed += octets;
+        if self.unflushed >= FLUSH_OCTETS { self.flush() } else { Ok(()) }
     }
 
     /// Restores all missing source chunks from those that `receiver` has. Returns how many.
     pub(crate) fn restore(&mut self, receiver: &Receiver) -> Result<u64, FecError<Fault>> {
         self.write_out().map_err(FecError::Io)?;
-        let mut decoder = Decoder::new(SLICE);
         let mut restored = 0;
         for (component, geometry) in (0..).zip(self.parts.iter().map(|part| part.geometry).collect::<Vec<_>>()) {
+            let mut decoder = Decoder::new(slice_of(&geometry));
             let mut io = ComponentIo { storage: self, component };
             for block in 0..geometry.blocks() {
                 let have = |position| receiver.has(component, position);
@@ -155,8 +229,31 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     }
 
     fn push(&mut self, place: Place, bytes: &[u8]) -> Result<(), Fault> {
-        let Self { staging, parts, runs, .. } = self;
-        runs.push(place, bytes, |place, bytes| put(staging, parts, place, bytes))
+        let Self { staging, parts, runs, room, .. } = self;
+        runs.push(place, bytes, |place, bytes| room.or_note(place.area, put(staging, parts, place, bytes)))?;
+        self.note_written(bytes.len())
+    }
+
+    /// Where there was no room since the last call.
+    pub(crate) const fn take_full(&mut self) -> Option<(Area, Fault)> {
+        self.room.full.take()
+    }
+
+    /// Frees the room of all repair chunks for the images. False if that was done before.
+    pub(crate) fn clear_repair(&mut self) -> Result<bool, Fault> {
+        if std::mem::replace(&mut self.room.has_given_way, true) {
+            return Ok(false);
+        }
+        self.runs.forget(Area::Scratch);
+        for Part { layout, scratch, .. } in &mut self.parts {
+            scratch.clear_from(layout.repair(0))?;
+        }
+        Ok(true)
+    }
+
+    /// Its files, to be removed.
+    pub(crate) fn into_files(self) -> (S, Vec<Scratch<D>>) {
+        (self.staging, self.parts.into_iter().map(|part| part.scratch).collect())
     }
 
     /// Reads from octet `column` of the chunk at `position` on; behind the end of the image there are zeros.
@@ -174,6 +271,34 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     fn part(&self, component: u8) -> Result<&Part<D>, Fault> {
         let none = || Fault::NoComponent { component: component.into(), count: self.parts.len() };
         self.parts.get(usize::from(component)).ok_or_else(none)
+    }
+}
+
+/// Octets of the column slices in which blocks are restored: as wide as memory allows, for each costs a read of every
+/// chunk. 512 for the largest blocks.
+fn slice_of(geometry: &Geometry) -> usize {
+    // The first block is the largest. The decoder works on powers of two.
+    let shards = geometry.block(0).map_or(1, |size| {
+        (usize::from(size.source) + usize::from(size.repair).next_power_of_two()).next_power_of_two()
+    });
+    RESTORE_MEMORY / shards
+}
+
+/// Whether a fault is a failing storage, such as a sector that cannot be read or written.
+pub(crate) fn is_failing(fault: &Fault) -> bool {
+    fault.code() == "io"
+}
+
+/// Whether a fault is want of room.
+pub(crate) fn is_full(fault: &Fault) -> bool {
+    fault.code() == "no-space"
+}
+
+/// Whether something could be read: damage is an answer, all else is an error.
+fn is_readable(read: Result<(), Fault>) -> Result<bool, Fault> {
+    match read {
+        Err(fault) if is_failing(&fault) => Ok(false),
+        read => read.map(|()| true),
     }
 }
 
@@ -220,5 +345,23 @@ impl<D: Disk, S: Staging> ChunkIo for ComponentIo<'_, D, S> {
             return Ok(());
         }
         self.storage.staging.write_at(self.component.into(), offset, image)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetcast_core::tree::Parameters;
+
+    use super::*;
+
+    #[test]
+    fn slices_are_as_wide_as_memory_allows() {
+        let slice = |size: u64, repair: u64| {
+            let parameters = Parameters { size, chunk: 1024, cell: 8, repair, digest: 16, cap_len: 16 };
+            slice_of(&Geometry::new(&parameters).unwrap())
+        };
+        assert_eq!(slice(4096 << 10, 100), 512);
+        assert_eq!(slice(6000 << 10, 30), 1024);
+        assert_eq!(slice(100 << 10, 20), 16 << 10);
     }
 }

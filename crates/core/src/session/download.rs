@@ -24,6 +24,8 @@ pub(super) struct Download {
     pages: PageCache,
     /// Blocks of all components that cannot be restored yet.
     open_blocks: u32,
+    /// Repair chunks are taken from the air.
+    takes_repair: bool,
 }
 
 /// What is there of one component.
@@ -68,7 +70,7 @@ impl Download {
         let stride = trees.iter().map(page_len).max().unwrap_or(0);
         let open_blocks = trees.iter().map(|tree| tree.geometry().blocks()).sum();
         let components = trees.into_iter().map(State::new).collect();
-        Self { manifest, components, pages: PageCache::new(stride), open_blocks }
+        Self { manifest, components, pages: PageCache::new(stride), open_blocks, takes_repair: true }
     }
 
     pub(super) const fn manifest(&self) -> &Verified<Manifest> {
@@ -105,6 +107,16 @@ impl Download {
         for state in &mut self.components {
             *state = State::new(state.tree.clone());
         }
+    }
+
+    /// No further repair chunk is taken from the air.
+    pub(super) const fn stop_repair(&mut self) {
+        self.takes_repair = false;
+    }
+
+    /// Whether a chunk of this position is taken from the air.
+    pub(super) fn takes(&self, component: u8, position: u32) -> bool {
+        self.takes_repair || self.geometry(component).is_some_and(|geometry| position < geometry.source_chunks())
     }
 
     /// Whether a page is not stored yet, or a parity page may help to a page that is not.

@@ -1,5 +1,7 @@
 //! Power cut, or the process killed, before every storage operation of an install, and
 //! once more while the next start recovers, with every subset of unflushed changes.
+//!
+//! Before recovery each target is old or new; after it all of them are.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -71,7 +73,7 @@ fn run<D: Disk + 'static>(disk: &D, plan: &Plan) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let backend = FileBackend::new(disk.clone());
-    let mut staging = backend.stage(plan)?;
+    let mut staging = backend.stage(plan, None, &[])?;
     for (nth, (_, _, new)) in IMAGES.iter().take(plan.components.len()).enumerate() {
         staging.write_at(nth, 0, new)?;
     }
@@ -100,7 +102,8 @@ fn mix(mut x: u64) -> u64 {
     x ^ x >> 31
 }
 
-fn is_old_or_new(disk: &SimDisk, components: usize) {
+/// Before recovery: each target is wholly old or wholly new, if not all of one release.
+fn each_is_old_or_new(disk: &SimDisk, components: usize) {
     let files = disk.files();
     for (target, old, new) in IMAGES.iter().take(components) {
         let found = files.get(Path::new(target)).map(|(_, bytes)| bytes.as_slice());
@@ -111,7 +114,8 @@ fn is_old_or_new(disk: &SimDisk, components: usize) {
 /// Starts the device after a crash and runs it to the end.
 fn comes_up_and_completes(disk: &SimDisk, plan: &Plan) {
     let components = plan.components.len();
-    is_old_or_new(disk, components);
+    each_is_old_or_new(disk, components);
+    // After recovery all are old or all are new.
     let record = start(disk).unwrap().record().clone();
     assert_eq!(record.pending, None);
     let files = disk.files();
@@ -261,19 +265,45 @@ fn a_lost_staged_image_after_the_first_rename_is_a_fault_until_received_again() 
     }
     let mut other = self::plan(1);
     other.release.manifest = [1; 32];
-    let mut staging = backend.stage(&other).unwrap();
-    staging.write_at(0, 0, IMAGES[0].2).unwrap();
-    let fault = backend.install(&mut state, staging.verify().unwrap()).unwrap_err();
+    let names = disk.files();
+    let fault = backend.stage(&other, state.record().pending.as_ref(), &[]).unwrap_err();
     assert_eq!(fault.code(), "install-uncovered");
-    backend.remove_stale(Path::new("/data/app.img"), None).unwrap();
+    assert_eq!(disk.files(), names, "nothing was written");
 
-    let mut staging = backend.stage(&plan).unwrap();
+    let mut staging = backend.stage(&plan, state.record().pending.as_ref(), &[]).unwrap();
     for (nth, (_, _, new)) in IMAGES.iter().enumerate() {
         staging.write_at(nth, 0, new).unwrap();
     }
     backend.install(&mut state, staging.verify().unwrap()).unwrap();
     drop(state);
     comes_up_and_completes(&disk, &plan);
+}
+
+#[test]
+fn an_unreadable_staged_image_is_a_lost_one() {
+    let plan = plan(3);
+    for (renamed, heals) in [(0, true), (0, false), (1, true)] {
+        let disk = interrupted(&plan, renamed);
+        disk.spoil(Path::new("/data/.ui.img.abababababababab.part"), 1..2, heals).unwrap();
+        let mut state = State::open(disk.clone(), Path::new(STATE)).unwrap();
+        match FileBackend::new(disk.clone()).recover(&mut state) {
+            Ok(Recovery::Withdrawn { lost, .. }) => assert_eq!((lost, renamed), (vec![1], 0)),
+            Err(Fault::Torn { target, .. }) => assert_eq!((target.to_str(), renamed), (Some("/data/ui.img"), 1)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_install_is_not_forgotten_while_a_target_that_may_be_new_cannot_be_read() {
+    let plan = plan(3);
+    let disk = interrupted(&plan, 1);
+    disk.spoil(Path::new("/data/app.img"), 0..1, true).unwrap();
+    harm(&disk, "/data/.ui.img.abababababababab.part", None);
+    let mut state = State::open(disk.clone(), Path::new(STATE)).unwrap();
+    let fault = FileBackend::new(disk.clone()).recover(&mut state).unwrap_err();
+    assert_eq!(fault.code(), "install-torn");
+    assert_eq!(state.record().pending.as_ref(), Some(&plan));
 }
 
 /// A device that was killed with the intent recorded and `renamed` targets replaced.

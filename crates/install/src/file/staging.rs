@@ -1,7 +1,7 @@
 //! Partial files beside their targets.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::backend::{Staging, Unverified, VerifyError};
 use crate::disk::{Disk, Space, Stat};
@@ -28,9 +28,9 @@ pub struct FileStaging<D: Disk> {
 pub struct VerifiedStaging<D: Disk>(FileStaging<D>);
 
 impl<D: Disk> FileStaging<D> {
-    pub(super) fn open(disk: D, plan: &Plan) -> Result<Self, Fault> {
+    pub(super) fn open(disk: D, plan: &Plan, freed: &[PathBuf]) -> Result<Self, Fault> {
         plan.check()?;
-        check_targets_and_room(&disk, plan)?;
+        check_targets_and_room(&disk, plan, freed)?;
         let open = |component: &Component| {
             let path = parts::staged(&component.target, &plan.release.manifest);
             FixedFile::open(&disk, path, component.size)
@@ -112,23 +112,34 @@ impl<D: Disk> VerifiedStaging<D> {
 }
 
 /// Refuses targets that are no files, and a release that does not fit, before anything
-/// is created. What earlier runs wrote counts as there.
-fn check_targets_and_room<D: Disk>(disk: &D, plan: &Plan) -> Result<(), Fault> {
+/// is created. What earlier runs wrote counts as there, and what `freed` occupies as free.
+fn check_targets_and_room<D: Disk>(disk: &D, plan: &Plan, freed: &[PathBuf]) -> Result<(), Fault> {
     let mut rooms: BTreeMap<u64, (PathBuf, u64, u64)> = BTreeMap::new();
     for Component { target, size, .. } in &plan.components {
-        if disk.stat(target).at("look at", target)?.is_some_and(|old| !old.regular) {
-            return Err(Fault::NotRegular { path: target.clone() });
-        }
+        regular(disk, target)?;
         let folder = folder_of(target);
         let Space { device, free } = disk.space(folder).at("look at", folder)?;
         let staged = parts::staged(target, &plan.release.manifest);
-        let there = disk.stat(&staged).at("look at", &staged)?;
-        let there = there.map_or(0, |Stat { allocated, .. }| allocated);
+        let there = regular(disk, &staged)?.map_or(0, |Stat { allocated, .. }| allocated);
         let (_, needed, _) = rooms.entry(device).or_insert((folder.into(), 0, free));
         *needed = needed.saturating_add(size.saturating_sub(there));
+    }
+    for path in freed {
+        let Space { device, .. } = disk.space(folder_of(path)).at("look at", folder_of(path))?;
+        if let (Some((.., available)), Some(stale)) = (rooms.get_mut(&device), regular(disk, path)?) {
+            *available = available.saturating_add(stale.allocated);
+        }
     }
     match rooms.into_values().find(|(_, needed, available)| needed > available) {
         Some((folder, needed, available)) => Err(Fault::NoRoom { folder, needed, available }),
         None => Ok(()),
+    }
+}
+
+/// What bears a name that only a regular file may bear.
+fn regular<D: Disk>(disk: &D, path: &Path) -> Result<Option<Stat>, Fault> {
+    match disk.stat(path).at("look at", path)? {
+        Some(found) if !found.regular => Err(Fault::NotRegular { path: path.into() }),
+        found => Ok(found),
     }
 }

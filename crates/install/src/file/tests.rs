@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::backend::{Staging as _, VerifyError};
+use crate::disk::DiskFile as _;
 use crate::durable;
 use crate::faulty::Faulty;
 use crate::real::RealFs;
@@ -55,14 +56,14 @@ impl Device {
         if state.record().installed.is_some() {
             return Ok(());
         }
-        let mut staging = backend.stage(&self.plan())?;
+        let mut staging = backend.stage(&self.plan(), None, &[])?;
         staging.write_at(0, 0, &self.image)?;
         backend.install(&mut state, staging.verify()?)?;
         Ok(())
     }
 
     fn stage(&self) -> Result<FileStaging<RealFs>, Fault> {
-        FileBackend::new(RealFs).stage(&self.plan())
+        FileBackend::new(RealFs).stage(&self.plan(), None, &[])
     }
 
     fn names(&self) -> Vec<String> {
@@ -153,13 +154,35 @@ fn a_release_that_does_not_fit_is_refused_before_anything_is_written() {
     let mut plan = device.plan();
     plan.components[0].size = 1 << 60;
     plan.components.push(Component { target: device.path("ui.img"), ..plan.components[0].clone() });
-    let fault = FileBackend::new(RealFs).stage(&plan).unwrap_err();
+    let fault = FileBackend::new(RealFs).stage(&plan, None, &[]).unwrap_err();
     let Fault::NoRoom { needed, available, .. } = fault else {
         panic!("{fault}");
     };
     assert_eq!(needed, 2 << 60);
     assert!(available < 1 << 60);
     assert!(device.names().is_empty());
+}
+
+#[test]
+fn room_that_will_be_freed_counts_as_free() {
+    let device = Device::new();
+    let disk = crate::sim::SimDisk::default();
+    let stale = Path::new("/.app.img.1111111111111111.part");
+    disk.open_locked(stale).unwrap().set_size(1000).unwrap();
+    disk.set_free(device.image.len() as u64 - 1000);
+    let mut plan = device.plan();
+    plan.components[0].target = "/app.img".into();
+    let backend = FileBackend::new(disk.clone());
+    assert_eq!(backend.stage(&plan, None, &[]).unwrap_err().code(), "no-space");
+    let freed = backend.stale(&plan.components[0].target, Some(&[7; 32])).unwrap();
+    assert_eq!(freed, [stale]);
+    backend.stage(&plan, None, &freed).unwrap();
+    assert!(disk.files().contains_key(stale), "only the caller removes it");
+}
+
+#[test]
+fn a_folder_whose_parent_cannot_be_flushed_is_opened() {
+    durable::create_dir(&RealFs, Path::new("/proc/sys")).unwrap();
 }
 
 #[test]
@@ -259,12 +282,12 @@ fn faults_of_the_real_file_system_say_what_to_do() {
     let device = Device::new();
     let mut plan = device.plan();
     plan.components[0].target = device.path("missing/app.img");
-    let fault = FileBackend::new(RealFs).stage(&plan).unwrap_err();
+    let fault = FileBackend::new(RealFs).stage(&plan, None, &[]).unwrap_err();
     assert_eq!(fault.code(), "missing-folder");
     assert!(fault.to_string().contains("create it or correct the path"), "{fault}");
 
     plan.components[0].target = device.path(&"n".repeat(250));
-    let fault = FileBackend::new(RealFs).stage(&plan).unwrap_err();
+    let fault = FileBackend::new(RealFs).stage(&plan, None, &[]).unwrap_err();
     assert!(fault.to_string().contains("too long"), "{fault}");
 
     for (errno, code, remedy) in [
@@ -273,7 +296,7 @@ fn faults_of_the_real_file_system_say_what_to_do() {
     ] {
         // The fourth operation creates the staged file.
         let disk = Faulty::new(RealFs, 3..4, errno);
-        let fault = FileBackend::new(disk).stage(&device.plan()).unwrap_err();
+        let fault = FileBackend::new(disk).stage(&device.plan(), None, &[]).unwrap_err();
         assert_eq!(fault.code(), code);
         let text = fault.to_string();
         assert!(text.contains(remedy) && text.contains(PART), "{text}");

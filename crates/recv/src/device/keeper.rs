@@ -13,7 +13,21 @@ use fleetcast_install::{
 use super::{DeviceError, Outcome, Tell};
 use crate::config::{Config, TargetPlace};
 use crate::events::{Event, Release};
-use crate::storage::{Proven, Storage};
+use crate::storage::{Proven, Storage, is_failing};
+
+/// Why an action was not carried out, nor those behind it.
+pub(super) enum Stop {
+    /// The storage cannot take the release that was to begin, which is told; what was being received is as it was.
+    Declined,
+    /// The storage failed.
+    Fault(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
 
 /// Name of the file with the statement of the release being received.
 pub(crate) const STATEMENT: &str = "statement";
@@ -33,6 +47,8 @@ pub(super) struct Keeper<D: Disk, B: Backend<D>> {
     pub(super) wanted_pages: Vec<(u8, u32)>,
     /// A release has begun.
     pub(super) has_begun: bool,
+    /// A file of the release being received failed; another in its place may not.
+    pub(super) failing: Option<Fault>,
     /// All that is needed is there.
     pub(super) is_complete: bool,
     /// The manifest of the installed release has come.
@@ -55,6 +71,7 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
             release: None,
             wanted_pages: Vec::new(),
             has_begun: false,
+            failing: None,
             is_complete: false,
             heard_installed: false,
         };
@@ -93,16 +110,21 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
     }
 
     /// Carries out one action.
-    pub(super) fn act(&mut self, action: &Action<'_>, tell: Tell<'_>) -> Result<(), Fault> {
+    pub(super) fn act(&mut self, action: &Action<'_>, tell: Tell<'_>) -> Result<(), Stop> {
         match *action {
             Action::Begin { manifest } => self.begin(manifest, tell)?,
             Action::Follow { manifest } => self.follow(manifest)?,
-            Action::Write { component, offset, bytes } => self.storage()?.write(component, offset, bytes)?,
+            Action::Write { component, offset, bytes } => {
+                let done = self.storage()?.write(component, offset, bytes);
+                self.note_failing(done)?;
+            }
             Action::StoreRepair { component, number, bytes } => {
-                self.storage()?.store_repair(component, number, bytes)?;
+                let done = self.storage()?.store_repair(component, number, bytes);
+                self.note_failing(done)?;
             }
             Action::StorePage { kind, component, cell, payload } => {
-                self.storage()?.store_page(kind, component, cell, payload)?;
+                let done = self.storage()?.store_page(kind, component, cell, payload);
+                self.note_failing(done)?;
             }
             Action::LoadPage { component, cell } => self.wanted_pages.push((component, cell)),
             Action::Complete => self.is_complete = true,
@@ -123,19 +145,45 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
         self.storage.as_mut().ok_or(Fault::NoComponent { component: 0, count: 0 })
     }
 
-    /// Prepares storage for a release.
+    /// Notes a failure that other files for the release may mend, in place of giving it back.
+    pub(super) fn note_failing(&mut self, done: Result<(), Fault>) -> Result<(), Fault> {
+        match done {
+            Err(fault) if is_failing(&fault) => {
+                self.failing.get_or_insert(fault);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Removes the files of the release being received.
+    pub(super) fn discard(&mut self) -> Result<(), Fault> {
+        self.wanted_pages.clear();
+        let Some(storage) = self.storage.take() else { return Ok(()) };
+        let (staging, scratch) = storage.into_files();
+        self.backend.discard(staging)?;
+        scratch.into_iter().try_for_each(Scratch::remove)
+    }
+
+    /// Prepares storage for a release. If it cannot be taken, what was being received is left as it is.
     ///
     /// The statement comes last: with it the files it speaks of survive a power cut. Files without it are removed at the
     /// next start; a statement whose files are gone costs nothing.
-    fn begin(&mut self, manifest: &Verified<Manifest>, tell: Tell<'_>) -> Result<(), Fault> {
+    pub(super) fn begin(&mut self, manifest: &Verified<Manifest>, tell: Tell<'_>) -> Result<(), Stop> {
+        let digest = manifest.payload_digest();
+        let (plan, mut staging) = match self.stage(manifest) {
+            Err(fault) if is_refusal(&fault) => {
+                tell(Event::Refused { sequence: manifest.sequence, code: fault.code(), reason: fault.to_string() });
+                return Err(Stop::Declined);
+            }
+            staged => staged?,
+        };
         self.storage = None;
+        self.failing = None;
         self.wanted_pages.clear();
         self.is_complete = false;
         self.has_begun = true;
-        let digest = manifest.payload_digest();
-        let plan = self.plan(manifest)?;
         self.remove_stale(Some(digest))?;
-        let mut staging = self.backend.stage(&plan)?;
         staging.flush()?;
         let (disk, folder) = (self.state.disk(), self.state.folder());
         self.storage = Some(Storage::open(disk, folder, digest, manifest, staging)?);
@@ -176,6 +224,18 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
         Ok(())
     }
 
+    /// Finds out whether a release can be installed here, and opens room for it beside what other releases have.
+    fn stage(&self, manifest: &Verified<Manifest>) -> Result<(Plan, B::Staging), Fault> {
+        let plan = self.plan(manifest)?;
+        let keep = Some(manifest.payload_digest());
+        let mut freed = Scratch::stale(self.state.disk(), self.state.folder(), keep)?;
+        for target in &self.targets {
+            freed.extend(self.backend.stale(&target.path, keep)?);
+        }
+        let staging = self.backend.stage(&plan, self.record().pending.as_ref(), &freed)?;
+        Ok((plan, staging))
+    }
+
     fn plan(&self, manifest: &Verified<Manifest>) -> Result<Plan, Fault> {
         let count = manifest.components.len();
         let component = |(number, c): (usize, &fleetcast_core::manifest::Component)| {
@@ -194,6 +254,11 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
             components: manifest.components.iter().enumerate().map(component).collect::<Result<_, Fault>>()?,
         })
     }
+}
+
+/// Whether a fault is about one release on this device, and not about its storage.
+const fn is_refusal(fault: &Fault) -> bool {
+    matches!(fault, Fault::NoRoom { .. } | Fault::NotRegular { .. } | Fault::Plan(_) | Fault::Uncovered { .. })
 }
 
 fn recover<D: Disk, B: Backend<D>>(state: &mut State<D>, backend: &B, tell: Tell<'_>) -> Result<Outcome, Fault> {

@@ -9,7 +9,7 @@ const FULL: usize = 64 << 10;
 
 /// Which file of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Area {
+pub(crate) enum Area {
     Image,
     Scratch,
 }
@@ -61,6 +61,11 @@ impl Runs {
         let Some(run) = self.runs.last_mut() else { return Ok(()) };
         run.bytes.extend_from_slice(bytes);
         if run.bytes.len() >= FULL { run.write_out(&mut put) } else { Ok(()) }
+    }
+
+    /// Forgets what waits for one kind of file.
+    pub(super) fn forget(&mut self, area: Area) {
+        self.runs.retain(|run| run.start.area != area);
     }
 
     /// Hands everything to `put`.

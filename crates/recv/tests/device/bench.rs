@@ -45,9 +45,14 @@ impl Job {
 
     /// A release made here: chunks of 64 octets, cells of 8, as many repair chunks as source chunks.
     pub(crate) fn made(sequence: u64, images: &[(&str, Vec<u8>)]) -> Self {
+        Self::made_of_chunks(64, sequence, images)
+    }
+
+    /// As [`Job::made`], of larger chunks.
+    pub(crate) fn made_of_chunks(chunk: u64, sequence: u64, images: &[(&str, Vec<u8>)]) -> Self {
         let cut = |&(target, ref image): &(_, Vec<u8>)| {
             let size = image.len() as u64;
-            let parameters = Parameters { size, chunk: 64, cell: 8, repair: 100, digest: 16, cap_len: 16 };
+            let parameters = Parameters { size, chunk, cell: 8, repair: 100, digest: 16, cap_len: 16 };
             (target, image.clone(), Geometry::new(&parameters).unwrap())
         };
         let release = Release::made(sequence, images.iter().map(cut).collect());
@@ -158,7 +163,7 @@ pub(crate) struct Running<D: Disk> {
     pub(crate) device: Device<D, FileBackend<D>>,
     pub(crate) events: Vec<Event>,
     pub(crate) outcome: Outcome,
-    now: u64,
+    pub(crate) now: u64,
 }
 
 impl<D: Disk> Running<D> {
@@ -180,6 +185,15 @@ impl<D: Disk> Running<D> {
             self.outcome = self.device.handle(now, 1, &packet, &mut |event| self.events.push(event))?;
         }
         Ok(self.outcome)
+    }
+
+    /// How often a release was refused, or warned about, by this word.
+    pub(crate) fn told(&self, word: &str) -> usize {
+        let is_it = |event: &&Event| match event {
+            Event::Refused { code, .. } | Event::Warning { code, .. } | Event::Alarm { code, .. } => *code == word,
+            _ => false,
+        };
+        self.events.iter().filter(is_it).count()
     }
 
     /// What was found to be there at the start.

@@ -9,4 +9,6 @@ mod damage;
 mod faults;
 mod power_cut;
 mod receive;
+mod refused;
 mod restart;
+mod unreadable;
