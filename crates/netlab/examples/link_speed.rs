@@ -25,7 +25,7 @@ struct Args {
     #[arg(long, default_value_t = 1024)]
     mib: usize,
     /// Rates to send at, in Mbit/s of UDP payload; the best goodput counts.
-    #[arg(long, value_delimiter = ',', default_value = "1000,1500,2000,2500,3000,4000,6000,8000")]
+    #[arg(long, value_delimiter = ',', default_value = "2000,3000,4000,5000,6000,8000")]
     rates: Vec<u32>,
     /// Size of the image that is sent at 100 Mbit/s, in MiB.
     #[arg(long, default_value_t = 256)]

@@ -21,11 +21,10 @@ use runs::{Place, Runs};
 /// Octets of memory in which a block is restored, column slice by column slice.
 const RESTORE_MEMORY: usize = 4 << 20;
 
-/// Octets written after which everything is made to survive a power cut. That blocks the receiving thread: this much is
-/// on a slow flash (5 MB/s) in the time that the default receive buffer of 4 MiB bridges at the default rate.
-const FLUSH_OCTETS: usize = 16 << 20;
-/// Calls of [`Storage::tick`], one a second, after which it is in any case: what a power cut may cost on a slow link.
-const FLUSH_TICKS: u32 = 30;
+/// Calls of [`Storage::tick`], one a second, after which everything is made to survive a power cut. That blocks the
+/// receiving thread: what comes in 10 s at the default rate is on a slow flash (5 MB/s) in the time that the default
+/// receive buffer of 4 MiB bridges.
+const FLUSH_TICKS: u32 = 10;
 
 /// Storage of one release on its way in.
 #[derive(Debug)]
@@ -35,8 +34,8 @@ pub(crate) struct Storage<D: Disk, S: Staging> {
     runs: Runs,
     /// One page slot.
     slot: Vec<u8>,
-    /// Octets written since the last flush.
-    unflushed: usize,
+    /// Something was written since the last flush.
+    is_dirty: bool,
     /// Ticks since then.
     ticks: u32,
     room: Room,
@@ -99,7 +98,7 @@ impl<D: Disk, S: Staging> Storage<D, S> {
             parts,
             runs: Runs::default(),
             slot: Vec::new(),
-            unflushed: 0,
+            is_dirty: false,
             ticks: 0,
             room: Room::default(),
         })
@@ -125,8 +124,8 @@ impl<D: Disk, S: Staging> Storage<D, S> {
         self.slot.extend_from_slice(payload);
         let part = part_of(&mut self.parts, component)?;
         let written = part.scratch.write_at(part.layout.page(kind, cell), &self.slot);
-        self.room.or_note(Area::Scratch, written)?;
-        self.note_written(payload.len())
+        self.is_dirty = true;
+        self.room.or_note(Area::Scratch, written)
     }
 
     /// Reads a page or parity page into `payload`, empty if there is none or it cannot be read.
@@ -170,7 +169,7 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     pub(crate) fn tick(&mut self) -> Result<(), Fault> {
         self.write_out()?;
         self.ticks += 1;
-        if self.ticks >= FLUSH_TICKS { self.flush_new() } else { Ok(()) }
+        if self.is_dirty && self.ticks >= FLUSH_TICKS { self.flush() } else { Ok(()) }
     }
 
     /// Writes what waits for neighbours.
@@ -187,19 +186,8 @@ impl<D: Disk, S: Staging> Storage<D, S> {
             self.room.or_note(Area::Scratch, part.scratch.flush())?;
         }
         self.room.or_note(Area::Image, self.staging.flush())?;
-        (self.unflushed, self.ticks) = (0, 0);
+        (self.is_dirty, self.ticks) = (false, 0);
         Ok(())
-    }
-
-    /// Flushes if anything was written since the last time.
-    fn flush_new(&mut self) -> Result<(), Fault> {
-        self.ticks = 0;
-        if self.unflushed > 0 { self.flush() } else { Ok(()) }
-    }
-
-    fn note_written(&mut self, octets: usize) -> Result<(), Fault> {
-        self.unflushed += octets;
-        if self.unflushed >= FLUSH_OCTETS { self.flush() } else { Ok(()) }
     }
 
     /// Restores all missing source chunks from those that `receiver` has. Returns how many.
@@ -230,8 +218,8 @@ impl<D: Disk, S: Staging> Storage<D, S> {
 
     fn push(&mut self, place: Place, bytes: &[u8]) -> Result<(), Fault> {
         let Self { staging, parts, runs, room, .. } = self;
-        runs.push(place, bytes, |place, bytes| room.or_note(place.area, put(staging, parts, place, bytes)))?;
-        self.note_written(bytes.len())
+        self.is_dirty = true;
+        runs.push(place, bytes, |place, bytes| room.or_note(place.area, put(staging, parts, place, bytes)))
     }
 
     /// Where there was no room since the last call.

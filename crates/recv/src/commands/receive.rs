@@ -12,8 +12,8 @@ use crate::progress::Reporter;
 ///
 /// Joins the groups and waits for a release for this device, starting anywhere in the sender's loop. Every packet is
 /// verified before it is written. A release is installed whole or not at all, and only after all of it was read back.
-/// What was received survives a restart and a crash, and a power cut but for the last 30 seconds or 16 MiB. A release
-/// that the storage cannot take is told and left alone, and tried again after ten minutes.
+/// What was received survives a restart and a crash, and a power cut but for the last ten seconds. A release that the
+/// storage cannot take is told and left alone, and tried again after ten minutes.
 ///
 /// Without --once it stays and installs later releases too.
 #[derive(clap::Args, Debug)]

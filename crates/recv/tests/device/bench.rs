@@ -45,14 +45,9 @@ impl Job {
 
     /// A release made here: chunks of 64 octets, cells of 8, as many repair chunks as source chunks.
     pub(crate) fn made(sequence: u64, images: &[(&str, Vec<u8>)]) -> Self {
-        Self::made_of_chunks(64, sequence, images)
-    }
-
-    /// As [`Job::made`], of larger chunks.
-    pub(crate) fn made_of_chunks(chunk: u64, sequence: u64, images: &[(&str, Vec<u8>)]) -> Self {
         let cut = |&(target, ref image): &(_, Vec<u8>)| {
             let size = image.len() as u64;
-            let parameters = Parameters { size, chunk, cell: 8, repair: 100, digest: 16, cap_len: 16 };
+            let parameters = Parameters { size, chunk: 64, cell: 8, repair: 100, digest: 16, cap_len: 16 };
             (target, image.clone(), Geometry::new(&parameters).unwrap())
         };
         let release = Release::made(sequence, images.iter().map(cut).collect());

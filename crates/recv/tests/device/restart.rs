@@ -5,7 +5,7 @@ use fleetcast_install::sim::SimDisk;
 use fleetcast_recv::device::{Outcome, recover};
 use rustix::io::Errno;
 
-use super::bench::{Job, Running, config, disk, failing, image, mix, run, seed};
+use super::bench::{Job, Running, config, disk, failing, mix, run, seed};
 
 /// Feeds packets, and after every `every` of them kills the device and starts it on what `survives`.
 fn with_restarts(job: &Job, every: usize, loss: f64, seed: u64, mut survives: impl FnMut(&SimDisk) -> SimDisk) {
@@ -77,33 +77,18 @@ fn a_flushed_stop_costs_nothing() {
 }
 
 #[test]
-fn a_power_cut_costs_at_most_what_came_since_the_last_flush() {
+fn a_power_cut_costs_at_most_ten_seconds() {
     // So many seconds without much coming.
     let job = Job::vector("ok-two-blocks");
     let disk = disk();
     let mut running = Running::start(&disk).unwrap();
     running.feed(job.lossy(0.2, 3).take(1000)).unwrap();
     let had = running.device.chunks().unwrap().have;
-    (0..30).for_each(|_| running.device.write_out().unwrap());
+    (0..10).for_each(|_| running.device.write_out().unwrap());
     running.feed(job.lossy(0.2, 3).skip(1000).take(500)).unwrap();
     let after = disk.reboot(|_| false);
     drop(running);
     assert_eq!(Running::start(&after).unwrap().resumed(), Some(had));
-}
-
-#[test]
-fn a_power_cut_costs_at_most_16_mib() {
-    let job = Job::made_of_chunks(1024, 1, &[("rootfs", image(1, 18 << 20))]);
-    let disk = disk();
-    let mut running = Running::start(&disk).unwrap();
-    let mut packets = job.packets(0);
-    while running.device.chunks().is_none_or(|chunks| chunks.have << 10 < 17 << 20) {
-        running.feed(packets.next()).unwrap();
-    }
-    let after = disk.reboot(|_| false);
-    drop(running);
-    let resumed = Running::start(&after).unwrap().resumed().unwrap();
-    assert!(resumed << 10 > 15 << 20, "{resumed}");
 }
 
 #[test]
