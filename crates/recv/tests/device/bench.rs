@@ -245,6 +245,17 @@ pub(crate) fn mix(mut x: u64) -> u64 {
     x ^ x >> 31
 }
 
+/// A disk with a device on it that has the first 150 packets of a release, flushed and off, and its verified chunks.
+pub(crate) fn half(job: &Job) -> (SimDisk, u64) {
+    let disk = disk();
+    let mut running = Running::start(&disk).unwrap();
+    running.feed(job.packets(0).take(150)).unwrap();
+    running.device.flush().unwrap();
+    let had = running.device.chunks().unwrap().have;
+    drop(running);
+    (disk, had)
+}
+
 /// A reproducible image.
 pub(crate) fn image(seed: u64, size: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);

@@ -5,18 +5,7 @@ use std::path::Path;
 use fleetcast_recv::device::{DeviceError, Outcome};
 use fleetcast_recv::events::Event;
 
-use super::bench::{Job, Running, STATE, damage, disk, files, image};
-
-/// A device on this disk that has about half of the release, flushed and off.
-fn half(job: &Job) -> (fleetcast_install::sim::SimDisk, u64) {
-    let disk = disk();
-    let mut running = Running::start(&disk).unwrap();
-    running.feed(job.packets(0).take(150)).unwrap();
-    running.device.flush().unwrap();
-    let had = running.device.chunks().unwrap().have;
-    drop(running);
-    (disk, had)
-}
+use super::bench::{Job, Running, STATE, damage, disk, files, half, image};
 
 #[test]
 fn damage_between_two_runs_costs_only_what_was_damaged() {

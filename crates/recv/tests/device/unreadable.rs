@@ -1,20 +1,8 @@
 //! Sectors that cannot be read, or not even written.
 
-use fleetcast_install::sim::SimDisk;
 use fleetcast_recv::device::{DeviceError, Outcome};
 
-use super::bench::{Job, Running, disk, files, image};
-
-/// A device on this disk that has half of a release, flushed and off.
-fn half(job: &Job) -> (SimDisk, u64) {
-    let disk = disk();
-    let mut running = Running::start(&disk).unwrap();
-    running.feed(job.packets(0).take(150)).unwrap();
-    running.device.flush().unwrap();
-    let had = running.device.chunks().unwrap().have;
-    drop(running);
-    (disk, had)
-}
+use super::bench::{Job, Running, disk, files, half, image};
 
 #[test]
 fn what_cannot_be_read_at_the_start_is_received_again_into_other_files_if_need_be() {
