@@ -335,6 +335,11 @@ impl Receiver {
         self.declined.clear();
     }
 
+    /// Decides by this policy from now on: the device's state has changed.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// The release being received.
     #[must_use]
     pub fn manifest(&self) -> Option<&Verified<Manifest>> {

@@ -1,21 +1,21 @@
 //! What every way to install has in common.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::fault::Fault;
-use crate::record::{Plan, ReleaseId};
+use crate::record::{Plan, Reason, ReleaseId};
+use crate::staging::{Proven, Staging};
 use crate::state::State;
 
 /// A way to make verified images the ones that run.
 ///
 /// The order of calls: [`recover`](Backend::recover) at start, then for each release
-/// [`stage`](Backend::stage), writes, [`Staging::verify`], [`install`](Backend::install).
-pub trait Backend<D: Disk> {
-    /// Room for the images of one release.
-    type Staging: Staging;
-
-    /// Completes or withdraws what was interrupted. To be called at start before
+/// [`stage`](Backend::stage), writes, [`Staging::verify`], [`install`](Backend::install), and if that leaves it on trial
+/// [`commit`](Backend::commit) or [`roll_back`](Backend::roll_back), perhaps after a restart.
+pub trait Backend<D: Disk>: Debug {
+    /// Completes or withdraws what was interrupted, and finds out what became of a trial. To be called at start before
     /// anything else; idempotent.
     ///
     /// # Errors
@@ -29,24 +29,35 @@ pub trait Backend<D: Disk> {
     /// wrote there. What runs is not touched; room that could be taken for something
     /// that runs is invalidated before this returns.
     ///
-    /// `pending` is the interrupted install that [`recover`](Backend::recover) could not
-    /// end, if any. What the files `freed` occupy counts as free: the caller removes them
-    /// once this has succeeded.
+    /// What the files `freed` occupy counts as free: the caller removes them once this has succeeded.
     ///
     /// # Errors
     ///
-    /// [`Fault`], with nothing written, if the release cannot be installed here:
-    /// [`Fault::NoRoom`], [`Fault::NotRegular`], [`Fault::Plan`], or
-    /// [`Fault::Uncovered`] if it leaves out a target of `pending`.
-    fn stage(&self, plan: &Plan, pending: Option<&Plan>, freed: &[PathBuf]) -> Result<Self::Staging, Fault>;
+    /// [`Fault`], with nothing written, if the release cannot be installed here: see [`Fault::is_refusal`].
+    fn stage(&self, state: &mut State<D>, plan: &Plan, freed: &[PathBuf]) -> Result<Staging<D>, Fault>;
 
-    /// Makes proven images the ones that run: all components, or none.
+    /// Makes proven images the ones that run, at once or from the next start on: all components, or none.
     ///
     /// # Errors
     ///
-    /// [`Fault`]. If the record then holds a pending install, call
-    /// [`recover`](Backend::recover) before anything else.
-    fn install(&self, state: &mut State<D>, images: <Self::Staging as Staging>::Verified) -> Result<(), Fault>;
+    /// [`Fault`]. Call [`recover`](Backend::recover) before anything else then.
+    fn install(&self, state: &mut State<D>, images: Proven<D>) -> Result<Installed, Fault>;
+
+    /// Makes the release on trial the one that stays: the floors rise.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::NoTrial`]; [`Fault::NotStarted`] if it is not what runs; otherwise what the boot loader says. It is on
+    /// trial as before then.
+    fn commit(&self, state: &mut State<D>) -> Result<ReleaseId, Fault>;
+
+    /// Gives up the release on trial: from the next start on what ran before runs. It is not installed again.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::NoTrial`]; [`Fault::NoWayBack`]; otherwise what the boot loader says: the next
+    /// [`recover`](Backend::recover) tries again.
+    fn roll_back(&self, state: &mut State<D>, reason: Reason) -> Result<RolledBack, Fault>;
 
     /// The room that other releases than `keep` left for `target`, by its names.
     ///
@@ -70,50 +81,35 @@ pub trait Backend<D: Disk> {
     /// # Errors
     ///
     /// [`Fault`]; parts may then remain.
-    fn discard(&self, staging: Self::Staging) -> Result<(), Fault>;
+    fn discard(&self, staging: Staging<D>) -> Result<(), Fault>;
+
+    /// The old image of `target`: what runs, to look for chunks in.
+    fn old_image(&self, target: &Path) -> Option<PathBuf>;
 }
 
-/// Room for the images of one release. Components are numbered from 0 in the order of
-/// the [`Plan`]; offsets are in bytes of the image.
-pub trait Staging: Sized {
-    /// The same room, read back and found to hold the images.
-    type Verified;
+/// What [`Backend::install`] has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// The release runs, and its numbers are the floors.
+    Committed,
+    /// The release is on trial: it runs from the next start on, and must be committed then.
+    OnTrial,
+}
 
-    /// Writes into an image. Survives a power cut only after [`flush`](Staging::flush).
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::OutOfRange`] with nothing done; otherwise what the operating system says.
-    fn write_at(&mut self, component: usize, offset: u64, bytes: &[u8]) -> Result<(), Fault>;
-
-    /// Reads from an image. What was never written reads as anything.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::OutOfRange`] with nothing done; otherwise what the operating system says.
-    fn read_at(&self, component: usize, offset: u64, buf: &mut [u8]) -> Result<(), Fault>;
-
-    /// Makes all writes survive a power cut.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault`].
-    fn flush(&mut self) -> Result<(), Fault>;
-
-    /// Flushes, reads everything back from storage and compares the SHA-256 of each
-    /// image with the plan. Nothing can be written between this and the install.
-    ///
-    /// # Errors
-    ///
-    /// [`Unverified`], which gives the room back for repair.
-    fn verify(self) -> Result<Self::Verified, Unverified<Self>>;
+/// A release that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The release.
+    pub release: ReleaseId,
+    /// It still runs: the device must be restarted.
+    pub still_runs: bool,
 }
 
 /// What [`Backend::recover`] found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recovery {
-    /// No install was interrupted.
+    /// No install was interrupted, and no release is on trial.
     Nothing,
     /// An interrupted install is complete now; its release runs.
     Completed {
@@ -130,41 +126,21 @@ pub enum Recovery {
         /// Components whose staged image was missing or damaged.
         lost: Vec<usize>,
     },
-}
-
-/// Staged images that were not proven, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-pub struct Unverified<S> {
-    /// The room, to repair.
-    pub staging: Box<S>,
-    /// Why it was not proven.
-    #[source]
-    pub reason: VerifyError,
-}
-
-/// Why staged images were not proven.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// Images differ from what the release says; all of them are listed.
-    #[error("the SHA-256 of components {components:?} differs from the manifest's")]
-    Mismatch {
-        /// Which, from 0.
-        components: Vec<usize>,
+    /// A release is on trial, and runs: commit it or roll it back.
+    Trying {
+        /// The release.
+        release: ReleaseId,
     },
-    /// Reading back failed.
-    #[error(transparent)]
-    Storage(#[from] Fault),
-}
-
-impl VerifyError {
-    /// A stable word for the kind of error.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Mismatch { .. } => "image-mismatch",
-            Self::Storage(fault) => fault.code(),
-        }
-    }
+    /// A release is on trial, and runs from the next start on.
+    AwaitsStart {
+        /// The release.
+        release: ReleaseId,
+    },
+    /// A release on trial was given up.
+    GivenUp {
+        /// The release.
+        release: ReleaseId,
+        /// Why.
+        reason: Reason,
+    },
 }

@@ -11,14 +11,25 @@ use std::path::{Path, PathBuf};
 /// What [`Disk::stat`] says about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// A regular file: no folder, link, device or pipe.
-    pub regular: bool,
+    /// What it is.
+    pub kind: Kind,
     /// Permission bits, at most `0o7777`.
     pub mode: u32,
     /// Bytes of the file, holes included.
     pub size: u64,
     /// Bytes of storage the file occupies already.
     pub allocated: u64,
+}
+
+/// What bears a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A block device.
+    Block,
+    /// Anything else: a folder, link, pipe or other device.
+    Other,
 }
 
 /// Room on the file system that holds a folder.
@@ -46,6 +57,14 @@ pub trait Disk: Clone + Debug {
     /// missing, and locks it against every other opener until it is dropped.
     /// [`io::ErrorKind::WouldBlock`] if another holds the lock.
     fn open_locked(&self, path: &Path) -> io::Result<Self::File>;
+    /// As [`Disk::open_locked`], but waits for the lock. For files that nobody renames or removes.
+    fn wait_lock(&self, path: &Path) -> io::Result<Self::File>;
+    /// Opens a slot for reading and writing, and locks it against every other opener until it is dropped: a regular file,
+    /// created with mode 0600 if missing, or a block device, which must not be mounted or otherwise in use
+    /// ([`io::ErrorKind::ResourceBusy`]). Follows links: device names that stay the same are links.
+    fn open_slot(&self, path: &Path) -> io::Result<Self::File>;
+    /// What bears a name, links followed; `None` if nothing does.
+    fn stat_slot(&self, path: &Path) -> io::Result<Option<Stat>>;
     /// Creates `.<stem>.<random>.tmp` in `folder` with mode 0600.
     fn create_temp(&self, folder: &Path, stem: &OsStr) -> io::Result<(PathBuf, Self::File)>;
     /// Creates a folder with mode 0700.
@@ -77,10 +96,13 @@ pub trait DiskFile: Debug {
     /// Locks the file against every other locker until it is dropped.
     /// [`io::ErrorKind::WouldBlock`] if another holds the lock.
     fn lock(&self) -> io::Result<()>;
-    /// Size of the file, holes included.
+    /// Size of the file, holes included, or of the block device.
     fn size(&self) -> io::Result<u64>;
     /// Cuts the file, or lengthens it by a hole that reads as zeros.
     fn set_size(&self, size: u64) -> io::Result<()>;
+    /// Makes everything from `offset` to the end of a block device read as zeros. What does that without writing is
+    /// preferred; flash need not wear for it.
+    fn clear_tail(&self, offset: u64) -> io::Result<()>;
     /// Sets the permission bits.
     fn set_mode(&self, mode: u32) -> io::Result<()>;
     /// Fills `buf` from `offset`; [`io::ErrorKind::UnexpectedEof`] if the file ends first.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::record::{DecodeError, PlanError};
+use crate::program::ProgramError;
+use crate::record::{DecodeError, PlanError, Slot};
 
 /// Storage failed or holds what it must not. Nothing that runs was changed, unless
 /// the variant says so.
@@ -89,6 +90,82 @@ pub enum Fault {
         /// What is wrong with it.
         source: DecodeError,
     },
+    /// There is no device record where one is needed.
+    #[error(
+        "there is no device record {path:?}; correct the path, or start `fleetcast-recv receive` first, which makes it"
+    )]
+    NoState {
+        /// The record file.
+        path: PathBuf,
+    },
+    /// A slot is smaller than its image.
+    #[error("slot {path:?} has {size} bytes, the image {needed}; make the slot larger or the image smaller")]
+    SlotSize {
+        /// The slot.
+        path: PathBuf,
+        /// Bytes of the slot.
+        size: u64,
+        /// Bytes of the image.
+        needed: u64,
+    },
+    /// A slot is mounted or otherwise in use.
+    #[error(
+        "slot {path:?} is in use: mounted, or part of another device; only the slot that does not run may be written"
+    )]
+    SlotBusy {
+        /// The slot.
+        path: PathBuf,
+    },
+    /// A slot does not exist.
+    #[error("slot {path:?} does not exist; attach the device or correct the path")]
+    SlotMissing {
+        /// The slot.
+        path: PathBuf,
+    },
+    /// The slot that runs is not the one that would start next, so the other is no spare one.
+    #[error("slot {current} runs, but slot {primary} would start next; restart the device first")]
+    RestartFirst {
+        /// The slot that runs.
+        current: Slot,
+        /// The slot that would start next.
+        primary: Slot,
+    },
+    /// A release is on trial: its slot and the other one are both needed.
+    #[error("{version} is on trial; commit it or roll it back first")]
+    OnTrial {
+        /// Version of the release.
+        version: String,
+    },
+    /// No release is on trial.
+    #[error("no release is on trial: there is nothing to commit or to roll back")]
+    NoTrial,
+    /// The release on trial does not run.
+    #[error("{version} is on trial, but it does not run yet; restart the device first")]
+    NotStarted {
+        /// Version of the release.
+        version: String,
+    },
+    /// There is nothing to go back to.
+    #[error("slot {slot}, the only one to go back to, cannot be started; {version} stays on trial")]
+    NoWayBack {
+        /// The slot.
+        slot: Slot,
+        /// Version of the release on trial.
+        version: String,
+    },
+    /// A program of the configuration did not do what it was asked.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// A program printed something else than what it may.
+    #[error("the program answered {answer:?} to {verb}, where {expected} is expected")]
+    Answer {
+        /// What it was asked.
+        verb: &'static str,
+        /// What it printed.
+        answer: String,
+        /// What it may print.
+        expected: &'static str,
+    },
     /// An interrupted install cannot be completed: some targets are new and this one
     /// can become so no more.
     #[error(
@@ -115,6 +192,25 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether it is about one release on this device as it is, and not about the storage: the release is to be left
+    /// alone, and may be tried again later.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRoom { .. }
+                | Self::NotRegular { .. }
+                | Self::Plan(_)
+                | Self::Uncovered { .. }
+                | Self::SlotSize { .. }
+                | Self::SlotBusy { .. }
+                | Self::SlotMissing { .. }
+                | Self::RestartFirst { .. }
+                | Self::OnTrial { .. }
+                | Self::Program(_)
+        )
+    }
+
     /// A stable word for the kind of fault.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -128,6 +224,17 @@ impl Fault {
             Self::NoComponent { .. } => "no-component",
             Self::Plan(inner) => inner.code(),
             Self::Record { .. } => "record-unreadable",
+            Self::NoState { .. } => "no-state",
+            Self::SlotSize { .. } => "slot-size",
+            Self::SlotBusy { .. } => "slot-busy",
+            Self::SlotMissing { .. } => "slot-missing",
+            Self::RestartFirst { .. } => "restart-first",
+            Self::OnTrial { .. } => "trial",
+            Self::NoTrial => "no-trial",
+            Self::NotStarted { .. } => "not-started",
+            Self::NoWayBack { .. } => "no-way-back",
+            Self::Program(inner) => inner.code(),
+            Self::Answer { .. } => "program-answer",
             Self::Torn { .. } => "install-torn",
             Self::Uncovered { .. } => "install-uncovered",
         }
@@ -143,6 +250,7 @@ impl<T> At<T> for io::Result<T> {
     fn at(self, operation: &'static str, path: &Path) -> Result<T, Fault> {
         self.map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => Fault::Locked { path: path.into() },
+            io::ErrorKind::ResourceBusy => Fault::SlotBusy { path: path.into() },
             io::ErrorKind::IsADirectory => Fault::NotRegular { path: path.into() },
             _ if Errno::from_io_error(&source) == Some(Errno::LOOP) => Fault::NotRegular { path: path.into() },
             _ => Fault::Io { operation, path: path.into(), source },

@@ -62,6 +62,18 @@ impl<D: Disk> Disk for Faulty<D> {
         Ok(self.wrap(self.step()?.open_locked(path)?))
     }
 
+    fn wait_lock(&self, path: &Path) -> io::Result<Self::File> {
+        Ok(self.wrap(self.step()?.wait_lock(path)?))
+    }
+
+    fn open_slot(&self, path: &Path) -> io::Result<Self::File> {
+        Ok(self.wrap(self.step()?.open_slot(path)?))
+    }
+
+    fn stat_slot(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.step()?.stat_slot(path)
+    }
+
     fn create_temp(&self, folder: &Path, stem: &OsStr) -> io::Result<(PathBuf, Self::File)> {
         let (path, file) = self.step()?.create_temp(folder, stem)?;
         Ok((path, self.wrap(file)))
@@ -111,6 +123,10 @@ impl<F: DiskFile> DiskFile for Faulty<F> {
 
     fn set_size(&self, size: u64) -> io::Result<()> {
         self.step()?.set_size(size)
+    }
+
+    fn clear_tail(&self, offset: u64) -> io::Result<()> {
+        self.step()?.clear_tail(offset)
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {

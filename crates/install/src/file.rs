@@ -15,21 +15,21 @@
 //! and some old, each of them whole, until [`recover`](Backend::recover) runs: whatever
 //! uses several targets must start after it. One target has no such moment.
 
-mod staging;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::backend::{Backend, Recovery};
+use crate::backend::{Backend, Installed, Recovery, RolledBack};
 use crate::disk::Disk;
 use crate::durable::folder_of;
 use crate::fault::{At as _, Fault};
 use crate::fixed::FixedFile;
-use crate::parts;
-use crate::record::{Component, Plan, Record};
+use crate::record::{Component, Phase, Plan, Reason, ReleaseId};
+use crate::staging::{Proven, Staging};
 use crate::state::State;
+use crate::{partial, parts};
 
-pub use staging::{FileStaging, VerifiedStaging};
+/// Mode of an image whose target does not exist yet.
+const NEW_MODE: u32 = 0o644;
 
 /// Replaces files by renaming. See the module's text for the order of events.
 #[derive(Clone, Debug)]
@@ -49,8 +49,19 @@ impl<D: Disk> FileBackend<D> {
             self.disk.rename(from.path(), &to.target).at("replace", &to.target)?;
         }
         self.flush_folders(plan)?;
-        let next = state.record().with_installed(&plan.release);
-        state.store(next)
+        state.update(|record| record.set_installed(&plan.release))
+    }
+
+    /// Gives each partial file the mode it is to have as a target, and flushes it.
+    fn take_modes_of_targets(&self, staging: &Staging<D>) -> Result<(), Fault> {
+        for (part, Component { target, .. }) in staging.parts() {
+            let old = self.disk.stat(target).at("look at", target)?;
+            // Without setuid and setgid: the new file belongs to us, not to the owner
+            // those bits were meant for.
+            part.set_mode(old.map_or(NEW_MODE, |old| old.mode & 0o777))?;
+            part.flush()?;
+        }
+        Ok(())
     }
 
     /// Flushes the folders of all targets, also of those renamed by a process that was
@@ -112,10 +123,8 @@ enum Found<D: Disk> {
 }
 
 impl<D: Disk> Backend<D> for FileBackend<D> {
-    type Staging = FileStaging<D>;
-
     fn recover(&self, state: &mut State<D>) -> Result<Recovery, Fault> {
-        let Some(plan) = state.record().pending.clone() else {
+        let Some(plan) = state.record().pending().cloned() else {
             return Ok(Recovery::Nothing);
         };
         // Look at all before touching one: what is on disk is hashed, never believed.
@@ -144,30 +153,37 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
                 Ok(Recovery::Completed { release, renamed: staged.len() })
             }
             Some(_) if renamed == 0 && !is_unclear => {
-                let next = Record { pending: None, ..state.record().clone() };
-                state.store(next)?;
+                state.update(|record| record.phase = Phase::Idle)?;
                 Ok(Recovery::Withdrawn { release, lost })
             }
             Some(Component { target, .. }) => Err(Fault::Torn { version: release.version, target: target.clone() }),
         }
     }
 
-    fn stage(&self, plan: &Plan, pending: Option<&Plan>, freed: &[PathBuf]) -> Result<FileStaging<D>, Fault> {
-        check_covers(plan, pending)?;
-        FileStaging::open(self.disk.clone(), plan, freed)
+    fn stage(&self, state: &mut State<D>, plan: &Plan, freed: &[PathBuf]) -> Result<Staging<D>, Fault> {
+        check_covers(plan, state.record().pending())?;
+        partial::open(&self.disk, plan, freed)
     }
 
-    fn install(&self, state: &mut State<D>, images: VerifiedStaging<D>) -> Result<(), Fault> {
+    fn install(&self, state: &mut State<D>, images: Proven<D>) -> Result<Installed, Fault> {
         let staging = images.into_inner();
         let plan = staging.plan();
-        check_covers(plan, state.record().pending.as_ref())?;
-        staging.take_modes_of_targets()?;
+        check_covers(plan, state.record().pending())?;
+        self.take_modes_of_targets(&staging)?;
         // The partial files' own names too: an intent to rename what a power cut took
         // away could not be carried out.
         self.flush_folders(plan)?;
-        let intent = Record { pending: Some(plan.clone()), ..state.record().clone() };
-        state.store(intent)?;
-        self.complete(state, plan, &staging.parts().collect::<Vec<_>>())
+        state.update(|record| record.phase = Phase::Installing(plan.clone()))?;
+        self.complete(state, plan, &staging.parts().collect::<Vec<_>>())?;
+        Ok(Installed::Committed)
+    }
+
+    fn commit(&self, _: &mut State<D>) -> Result<ReleaseId, Fault> {
+        Err(Fault::NoTrial)
+    }
+
+    fn roll_back(&self, _: &mut State<D>, _: Reason) -> Result<RolledBack, Fault> {
+        Err(Fault::NoTrial)
     }
 
     fn stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
@@ -178,8 +194,12 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
         parts::remove_unlocked(&self.disk, self.stale(target, keep)?)
     }
 
-    fn discard(&self, staging: FileStaging<D>) -> Result<(), Fault> {
-        staging.parts().try_for_each(|(part, _)| self.disk.remove(part.path()).at("remove", part.path()))
+    fn discard(&self, staging: Staging<D>) -> Result<(), Fault> {
+        partial::discard(&self.disk, &staging)
+    }
+
+    fn old_image(&self, target: &Path) -> Option<PathBuf> {
+        Some(target.into())
     }
 }
 

@@ -30,6 +30,25 @@ impl<D: Disk> FixedFile<D> {
         Ok(Self { path, file, size })
     }
 
+    /// Opens a slot for an image of `size` bytes; what it holds stays, and so does its size. See [`FixedFile::fit`].
+    pub(crate) fn open_slot(disk: &D, path: PathBuf, size: u64) -> Result<Self, Fault> {
+        let file = disk.open_slot(&path).at("open", &path)?;
+        Ok(Self { path, file, size })
+    }
+
+    /// Gives a file the size of its image.
+    pub(crate) fn fit(&self) -> Result<(), Fault> {
+        if self.file.size().at("look at", &self.path)? != self.size {
+            self.file.set_size(self.size).at("set the size of", &self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Makes what a block device has behind the image read as zeros.
+    pub(crate) fn clear_tail(&self) -> Result<(), Fault> {
+        self.file.clear_tail(self.size).at("clear the end of", &self.path)
+    }
+
     /// Opens a file for reading, as it is and unlocked: a target may be a program that
     /// runs. `None` if there is none.
     pub(crate) fn open_read(disk: &D, path: &Path) -> Result<Option<Self>, Fault> {

@@ -8,29 +8,42 @@
 //! - [`durable`], [`record`], [`State`]: files that are old or new after a power
 //!   cut, and the one file a device remembers its release in.
 //! - [`Backend`]: receive into [`Staging`], read it back, install what was proven.
-//!   [`FileBackend`] renames files over their targets.
+//!   [`FileBackend`] renames files over their targets, [`AbBackend`] writes the slot that does not run and has a
+//!   [`Boot`] loader try it, [`ExecBackend`] hands the images to a program.
 
-pub mod backend;
+mod ab;
+mod backend;
+pub mod boot;
 pub mod disk;
 pub mod durable;
+pub mod exec;
 mod fault;
 #[cfg(any(test, feature = "sim"))]
 pub mod faulty;
 mod file;
 mod fixed;
+mod partial;
 mod parts;
+pub mod program;
 mod real;
 pub mod record;
 mod scratch;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod staging;
 mod state;
+mod trial;
 
-pub use backend::{Backend, Recovery, Staging, Unverified, VerifyError};
+pub use ab::{AbBackend, Pair};
+pub use backend::{Backend, Installed, Recovery, RolledBack};
+pub use boot::{Adapter, Boot};
 pub use disk::{Disk, DiskFile};
+pub use exec::{ExecBackend, HandOver};
 pub use fault::Fault;
-pub use file::{FileBackend, FileStaging, VerifiedStaging};
+pub use file::FileBackend;
+pub use program::{Program, ProgramError};
 pub use real::RealFs;
-pub use record::{Component, Plan, Record, ReleaseId};
+pub use record::{Component, Plan, Record, ReleaseId, Slot};
 pub use scratch::Scratch;
+pub use staging::{Proven, Staging, Unverified, VerifyError};
 pub use state::{Loaded, State, load};

@@ -3,13 +3,20 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::io::{Seek as _, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::disk::{Disk, DiskFile, Space, Stat};
+use crate::disk::{Disk, DiskFile, Kind, Space, Stat};
+
+/// No block device has larger blocks.
+const BLOCK: u64 = 4096;
+/// Zeros written in one step.
+const ZEROS: usize = 1 << 20;
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +53,34 @@ impl Disk for RealFs {
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn wait_lock(&self, path: &Path) -> io::Result<File> {
+        let file = open_regular(path, OFlags::RDWR | OFlags::CREATE)?;
+        fs::flock(&file, FlockOperation::LockExclusive)?;
+        Ok(file)
+    }
+
+    fn open_slot(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let is_block = self.stat_slot(path)?.is_some_and(|found| found.kind == Kind::Block);
+        // Of a block device, EXCL means: not while it is mounted or part of something else, see open(2).
+        let flags = flags | if is_block { OFlags::EXCL } else { OFlags::CREATE };
+        let file = File::from(fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+        if kind_of(&file.metadata()?) == Kind::Other {
+            return Err(Errno::ISDIR.into());
+        }
+        DiskFile::lock(&file)?;
+        Ok(file)
+    }
+
+    fn stat_slot(&self, path: &Path) -> io::Result<Option<Stat>> {
+        let Some(mut stat) = stat_of(std::fs::metadata(path))? else { return Ok(None) };
+        if stat.kind == Kind::Block {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+            stat.size = DiskFile::size(&File::from(fs::open(path, flags, Mode::empty())?))?;
+        }
+        Ok(Some(stat))
     }
 
     fn create_temp(&self, folder: &Path, stem: &OsStr) -> io::Result<(PathBuf, File)> {
@@ -92,17 +127,7 @@ impl Disk for RealFs {
     }
 
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
-        match std::fs::symlink_metadata(path) {
-            Ok(found) => Ok(Some(Stat {
-                regular: found.is_file(),
-                mode: found.mode() & 0o7777,
-                size: found.len(),
-                // POSIX leaves the unit open; Linux counts 512 bytes, see stat(2).
-                allocated: found.blocks().saturating_mul(512),
-            })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        stat_of(std::fs::symlink_metadata(path))
     }
 
     fn space(&self, folder: &Path) -> io::Result<Space> {
@@ -118,11 +143,32 @@ impl DiskFile for File {
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        let found = self.metadata()?;
+        if kind_of(&found) == Kind::Block {
+            let mut device = self;
+            return device.seek(SeekFrom::End(0));
+        }
+        Ok(found.len())
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
         self.set_len(size)
+    }
+
+    fn clear_tail(&self, offset: u64) -> io::Result<()> {
+        let size = DiskFile::size(self)?;
+        // Devices clear whole blocks only.
+        let aligned = offset.next_multiple_of(BLOCK).min(size);
+        write_zeros(self, offset..aligned)?;
+        if aligned >= size {
+            return Ok(());
+        }
+        let how = fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE;
+        match fs::fallocate(self, how, aligned, size - aligned) {
+            Ok(()) => Ok(()),
+            // Not every device can.
+            Err(_) => write_zeros(self, aligned..size),
+        }
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -152,6 +198,38 @@ fn open_regular(path: &Path, how: OFlags) -> io::Result<File> {
     let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = File::from(fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::ISDIR.into()) }
+}
+
+fn kind_of(found: &std::fs::Metadata) -> Kind {
+    match found.file_type() {
+        kind if kind.is_file() => Kind::File,
+        kind if kind.is_block_device() => Kind::Block,
+        _ => Kind::Other,
+    }
+}
+
+fn stat_of(found: io::Result<std::fs::Metadata>) -> io::Result<Option<Stat>> {
+    match found {
+        Ok(found) => Ok(Some(Stat {
+            kind: kind_of(&found),
+            mode: found.mode() & 0o7777,
+            size: found.len(),
+            // POSIX leaves the unit open; Linux counts 512 bytes, see stat(2).
+            allocated: found.blocks().saturating_mul(512),
+        })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write_zeros(file: &File, mut range: Range<u64>) -> io::Result<()> {
+    let zeros = vec![0; ZEROS];
+    while !range.is_empty() {
+        let step = usize::try_from(range.end - range.start).map_or(ZEROS, |left| left.min(ZEROS));
+        file.write_all_at(&zeros[..step], range.start)?;
+        range.start += step as u64;
+    }
+    Ok(())
 }
 
 fn open_dir(path: &Path) -> io::Result<File> {

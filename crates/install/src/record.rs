@@ -1,27 +1,29 @@
 //! The device record: what a device remembers of its releases. Pure: bytes in, bytes out.
 //!
-//! | installed | pending | targets on storage | means |
-//! | --- | --- | --- | --- |
-//! | none | none | any | nothing was installed through us yet |
-//! | A | none | A | A runs |
-//! | A or none | B | each old or B | the install of B was interrupted; [`recover`] completes or withdraws it |
-//! | B | none | B | B runs |
+//! | [`Phase`] | what runs after a start | left by |
+//! | --- | --- | --- |
+//! | `Idle` | the installed release | an install |
+//! | `Installing` (`file`) | each target is old or new until [`recover`] | [`recover`]: `Idle`, installed or withdrawn |
+//! | `Switching` (`ab`) | the old slot, or the new one if the boot loader was told already | [`recover`]: `Trial`, or `Idle` if it was not told |
+//! | `Trial` | the new release, attempts counted; the old one before the first start, and once they are spent | commit: `Idle`, installed; [`recover`] or rollback: `Returning` |
+//! | `Returning` | either, until the boot loader is told | [`recover`]: `Idle`, the release has failed |
 //!
-//! `seen` is independent of these: the highest release that verified, installed or
-//! not, so that a restart does not fall for a replay.
+//! `installed` is the committed release, and changes with the step to `Idle` only. `seen` is independent of these: the
+//! highest release that verified, installed or not, so that a restart does not fall for a replay. `failed` is not
+//! installed again. `slots` says what was proven to be in slots a and b.
 //!
-//! Form, integers big-endian: `"FCDR"`, format 1 (1 byte), `installed`, `seen`,
-//! `pending`, then the first 16 bytes of the SHA-256 of all before. Each of the three
-//! is a byte 0 (none), or 1 and its fields in the order of the types below; a version
-//! has its length in 1 byte before it, a target in 2, the components their count in 1.
+//! [`journal`] is the form of the file; [`Record::encode`] that of one copy in it. Integers big-endian, in the order of
+//! the types below. What may be missing is a byte 0, or 1 and its fields; a phase, reason or slot is its number in 1
+//! byte; a version has its length in 1 byte before it, a target in 2, the components their count in 1.
 //!
 //! [`recover`]: crate::Backend::recover
 
 mod codec;
+pub mod journal;
 
 use std::path::{Component as PathPart, Path, PathBuf};
 
-pub use codec::{DecodeError, MAX_RECORD};
+pub use codec::DecodeError;
 
 /// Components of a release, at most.
 pub const MAX_COMPONENTS: usize = 8;
@@ -33,12 +35,127 @@ pub const MAX_TARGET: usize = 1024;
 /// What a device remembers. [`Record::default`] is that of a new device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The release that runs, and whose numbers are the rollback floors.
+    /// The release that was committed, and whose numbers are the rollback floors.
     pub installed: Option<ReleaseId>,
     /// The highest release whose manifest verified.
     pub seen: Option<Seen>,
-    /// An install that was begun and is not known to be complete.
-    pub pending: Option<Plan>,
+    /// What is under way.
+    pub phase: Phase,
+    /// The release last given up, and why.
+    pub failed: Option<Failed>,
+    /// What was proven to be in slots a and b; `None` for anything else.
+    pub slots: [Option<ReleaseId>; 2],
+    /// Random octets of this device's own: they choose its place in waves.
+    pub seed: [u8; 16],
+}
+
+/// How far an install is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing is under way.
+    #[default]
+    Idle,
+    /// Targets are being replaced.
+    Installing(Plan),
+    /// The boot loader is being told to start another slot.
+    Switching(Trial),
+    /// A release is on trial.
+    Trial(Trial),
+    /// A release on trial is being given up.
+    Returning(Trial, Reason),
+}
+
+/// A release that is installed and not committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The release.
+    pub release: ReleaseId,
+    /// Its slot, if there are slots.
+    pub slot: Option<Slot>,
+}
+
+/// One of two places that the device can start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Slot {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Slot {
+    /// The name boot adapters know it by.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// The slot of this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::A, Self::B].into_iter().find(|slot| slot.name() == name)
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+impl std::fmt::Display for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A release that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The release.
+    pub release: ReleaseId,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a release on trial was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The device fell back to what ran before: its attempts were spent, or the boot loader could not start it.
+    FellBack,
+    /// The health check did not succeed in time.
+    Health,
+    /// Somebody asked for it.
+    Asked,
+}
+
+impl Reason {
+    /// A stable word for the reason.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::FellBack => "fell-back",
+            Self::Health => "health",
+            Self::Asked => "asked",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::FellBack => "the device fell back to what ran before: the release did not come up in its attempts",
+            Self::Health => "the health check did not succeed in time",
+            Self::Asked => "rollback was asked for",
+        })
+    }
 }
 
 /// A release, as its manifest says.
@@ -75,7 +192,7 @@ pub struct Plan {
 /// One image and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
-    /// The file to be replaced: an absolute path from the local configuration, never
+    /// The file to be replaced, or slot a of a pair: an absolute path from the local configuration, never
     /// from the wire; at most [`MAX_TARGET`] bytes.
     pub target: PathBuf,
     /// Bytes of the image.
@@ -128,18 +245,57 @@ impl Record {
         higher
     }
 
-    /// The record once `release` runs: installed, seen, nothing pending.
+    /// Notes that `release` is committed: installed, seen, nothing under way.
+    pub fn set_installed(&mut self, release: &ReleaseId) {
+        self.see(release.sequence, release.manifest);
+        self.installed = Some(release.clone());
+        self.phase = Phase::Idle;
+        // What failed before it is history.
+        self.failed = None;
+    }
+
+    /// The install of files that is under way, if any.
     #[must_use]
-    pub fn with_installed(&self, release: &ReleaseId) -> Self {
-        let mut next = self.clone();
-        next.see(release.sequence, release.manifest);
-        next.installed = Some(release.clone());
-        next.pending = None;
-        next
+    pub const fn pending(&self) -> Option<&Plan> {
+        match &self.phase {
+            Phase::Installing(plan) => Some(plan),
+            _ => None,
+        }
+    }
+
+    /// The release that is installed and not committed, if any.
+    #[must_use]
+    pub const fn trial(&self) -> Option<&Trial> {
+        match &self.phase {
+            Phase::Switching(trial) | Phase::Trial(trial) | Phase::Returning(trial, _) => Some(trial),
+            Phase::Idle | Phase::Installing(_) => None,
+        }
+    }
+
+    /// Sets what is in a slot.
+    pub fn set_slot(&mut self, slot: Slot, release: Option<ReleaseId>) {
+        let [a, b] = &mut self.slots;
+        *(if slot == Slot::A { a } else { b }) = release;
+    }
+
+    /// What was proven to be in a slot.
+    #[must_use]
+    pub const fn slot(&self, slot: Slot) -> Option<&ReleaseId> {
+        let [a, b] = &self.slots;
+        match slot {
+            Slot::A => a.as_ref(),
+            Slot::B => b.as_ref(),
+        }
     }
 }
 
 impl ReleaseId {
+    /// The SHA-256 of its manifest payload in lower-case hexadecimal.
+    #[must_use]
+    pub fn manifest_hex(&self) -> String {
+        self.manifest.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"))
+    }
+
     fn check(&self) -> Result<(), PlanError> {
         match self.version.len() {
             ..=MAX_VERSION => Ok(()),

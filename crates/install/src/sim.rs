@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use crate::disk::{Disk, DiskFile, Space, Stat};
+use crate::disk::{Disk, DiskFile, Kind, Space, Stat};
 
 const ROOT: usize = 0;
 
@@ -40,6 +40,8 @@ struct Inner {
     /// Bytes that may be used; `None` for plenty.
     capacity: Option<usize>,
     bad: Vec<Bad>,
+    /// Block devices, by their nodes; those in use by others.
+    blocks: BTreeMap<usize, bool>,
 }
 
 /// Bytes of a file that cannot be read or written.
@@ -160,6 +162,18 @@ impl SimDisk {
         self.inner().capacity = Some(capacity);
     }
 
+    /// Makes a file a block device of its size, `busy` if something else uses it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file.
+    pub fn set_block(&self, path: &Path, busy: bool) -> io::Result<()> {
+        let mut inner = self.inner();
+        let node = inner.find(path)?;
+        inner.blocks.insert(node, busy);
+        Ok(())
+    }
+
     /// Every file with its mode and content.
     #[must_use]
     pub fn files(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
@@ -210,6 +224,25 @@ impl Disk for SimDisk {
         let file = self.opened(node);
         file.lock()?;
         Ok(file)
+    }
+
+    fn wait_lock(&self, path: &Path) -> io::Result<SimFile> {
+        self.open_locked(path)
+    }
+
+    fn open_slot(&self, path: &Path) -> io::Result<SimFile> {
+        let mut inner = self.inner();
+        if let Ok(node) = inner.find(path)
+            && inner.blocks.get(&node) == Some(&true)
+        {
+            return Err(Errno::BUSY.into());
+        }
+        drop(inner);
+        self.open_locked(path)
+    }
+
+    fn stat_slot(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.stat(path)
     }
 
     fn create_temp(&self, folder: &Path, stem: &OsStr) -> io::Result<(PathBuf, SimFile)> {
@@ -271,12 +304,13 @@ impl Disk for SimDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             node => node?,
         };
+        let kind = if inner.blocks.contains_key(&node) { Kind::Block } else { Kind::File };
         Ok(Some(match &inner.node(node)?.now {
             Content::File { bytes, mode } => {
                 let size = bytes.len() as u64;
-                Stat { regular: true, mode: *mode, size, allocated: size }
+                Stat { kind, mode: *mode, size, allocated: size }
             }
-            Content::Folder(_) => Stat { regular: false, mode: 0o700, size: 0, allocated: 0 },
+            Content::Folder(_) => Stat { kind: Kind::Other, mode: 0o700, size: 0, allocated: 0 },
         }))
     }
 
@@ -302,7 +336,16 @@ impl DiskFile for SimFile {
 
     fn set_size(&self, size: u64) -> io::Result<()> {
         let size = usize::try_from(size).map_err(|_| Errno::FBIG)?;
-        self.disk.inner().change(self.node, Change::Size(size))
+        let mut inner = self.disk.inner();
+        if inner.blocks.contains_key(&self.node) {
+            return Err(Errno::INVAL.into());
+        }
+        inner.change(self.node, Change::Size(size))
+    }
+
+    fn clear_tail(&self, offset: u64) -> io::Result<()> {
+        let tail = self.size()?.saturating_sub(offset);
+        self.write_at(offset, &vec![0; usize::try_from(tail).map_err(|_| Errno::FBIG)?])
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {

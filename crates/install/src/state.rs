@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::disk::Disk;
 use crate::durable;
 use crate::fault::{At as _, Fault};
-use crate::record::{DecodeError, MAX_RECORD, Record};
+use crate::fixed::FixedFile;
+use crate::record::{DecodeError, Record, journal};
 
 const RECORD: &str = "record";
+/// Who changes the record holds its lock: the daemon and commands may do so side by side.
+const LOCK: &str = "lock";
 
 /// What a state folder holds, for those who only look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Loaded {
         reason: DecodeError,
     },
     /// The record.
-    Ok(Record),
+    Ok(Box<Record>),
 }
 
 /// Reads the device record without locking or changing anything.
@@ -29,47 +32,62 @@ pub enum Loaded {
 ///
 /// [`Fault`] if storage fails.
 pub fn load<D: Disk>(disk: &D, folder: &Path) -> Result<Loaded, Fault> {
-    let Some(bytes) = durable::read_bounded(disk, &folder.join(RECORD), MAX_RECORD)? else {
+    let max = u32::try_from(journal::FILE).unwrap_or(u32::MAX);
+    let Some(bytes) = durable::read_bounded(disk, &folder.join(RECORD), max)? else {
         return Ok(Loaded::Missing);
     };
-    Ok(match Record::decode(&bytes) {
-        Ok(record) => Loaded::Ok(record),
+    Ok(match journal::read(&bytes) {
+        Ok(found) => Loaded::Ok(found.record.into()),
         Err(reason) => Loaded::Unreadable { reason },
     })
 }
 
-/// The state folder of one receiver, locked, and the record in it.
+/// A state folder and the record in it.
 #[derive(Debug)]
 pub struct State<D: Disk> {
     disk: D,
     folder: PathBuf,
     record: Record,
-    _lock: D::File,
+    /// Keeps other daemons out, if this is one.
+    _daemon: Option<D::File>,
 }
 
 impl<D: Disk> State<D> {
-    /// Opens a state folder, creates it if missing, and locks it until dropped.
-    ///
-    /// A missing record is that of a new device.
+    /// Opens the state folder of a daemon: creates it and the record in it if missing, and keeps other daemons out until
+    /// dropped. `seed` is random, for a device that has none yet.
     ///
     /// # Errors
     ///
     /// [`Fault::Locked`] if another receiver uses the folder; [`Fault::Record`] if the
     /// record is unreadable; otherwise what the operating system says.
-    pub fn open(disk: D, folder: &Path) -> Result<Self, Fault> {
+    pub fn open(disk: D, folder: &Path, seed: [u8; 16]) -> Result<Self, Fault> {
         durable::create_dir(&disk, folder)?;
-        let lock = disk.lock_dir(folder).at("lock", folder)?;
-        let path = folder.join(RECORD);
-        durable::remove_leftovers(&disk, &path)?;
-        let record = match load(&disk, folder)? {
-            Loaded::Missing => Record::default(),
-            Loaded::Unreadable { reason } => return Err(Fault::Record { path, source: reason }),
-            Loaded::Ok(record) => record,
-        };
-        // A receiver killed between rename and flush leaves a record that we can read
-        // and a power cut still undoes. What we act on must be what stays.
-        disk.flush_dir(folder).at("flush", folder)?;
-        Ok(Self { disk, folder: folder.into(), record, _lock: lock })
+        let daemon = disk.lock_dir(folder).at("lock", folder)?;
+        let mut state = Self { disk, folder: folder.into(), record: Record::default(), _daemon: Some(daemon) };
+        {
+            let _lock = state.lock()?;
+            durable::remove_leftovers(&state.disk, &state.path())?;
+            if load(&state.disk, folder)? == Loaded::Missing {
+                let new = journal::write(&Record { seed, ..Record::default() }, 1)?;
+                durable::replace(&state.disk, &state.path(), &new)?;
+            }
+            // Whoever made it may have been killed before it was flushed. What we act on must be what stays.
+            state.disk.flush_dir(folder).at("flush", folder)?;
+        }
+        state.update(|_| ())?;
+        Ok(state)
+    }
+
+    /// Opens the state folder for a command beside a daemon that may run.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::NoState`] if there is no record; [`Fault::Record`] if it is unreadable; otherwise what the operating
+    /// system says.
+    pub fn attach(disk: D, folder: &Path) -> Result<Self, Fault> {
+        let mut state = Self { disk, folder: folder.into(), record: Record::default(), _daemon: None };
+        state.refresh()?;
+        Ok(state)
     }
 
     /// The storage this state is on.
@@ -82,21 +100,80 @@ impl<D: Disk> State<D> {
         &self.folder
     }
 
-    /// The record, as last stored.
+    /// The record, as last read or stored.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// Replaces the record, and returns once that survives a power cut.
+    /// Reads the record anew: others may have changed it. True if they have.
     ///
     /// # Errors
     ///
-    /// [`Fault::Plan`] if a field is out of its bounds; otherwise what the operating
-    /// system says. [`State::record`] is then the old one.
-    pub fn store(&mut self, next: Record) -> Result<(), Fault> {
-        let bytes = next.encode()?;
-        durable::replace(&self.disk, &self.folder.join(RECORD), &bytes)?;
+    /// As [`State::attach`].
+    pub fn refresh(&mut self) -> Result<bool, Fault> {
+        let path = self.path();
+        let record = match load(&self.disk, &self.folder)? {
+            Loaded::Missing => return Err(Fault::NoState { path }),
+            Loaded::Unreadable { reason } => return Err(Fault::Record { path, source: reason }),
+            Loaded::Ok(record) => *record,
+        };
+        let is_other = record != self.record;
+        self.record = record;
+        Ok(is_other)
+    }
+
+    /// Changes the record as it is now, and returns once the change survives a power cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Plan`] if a field is out of its bounds, with nothing changed; otherwise what the operating system says:
+    /// the change may then survive or not.
+    pub fn update<T>(&mut self, change: impl FnOnce(&mut Record) -> T) -> Result<T, Fault> {
+        let path = self.path();
+        let _lock = self.lock()?;
+        let max = u32::try_from(journal::FILE).unwrap_or(u32::MAX);
+        let bytes = durable::read_bounded(&self.disk, &path, max)?.ok_or(Fault::NoState { path: path.clone() })?;
+        let found = journal::read(&bytes).map_err(|source| Fault::Record { path: path.clone(), source })?;
+        let mut next = found.record.clone();
+        let result = change(&mut next);
+        if next != found.record || !found.is_whole {
+            let counter = found.counter.saturating_add(1);
+            self.write(&next, counter, &bytes, &found)?;
+        }
         self.record = next;
-        Ok(())
+        Ok(result)
+    }
+
+    /// Writes the copy that does not count first, then the other. Where the file fails, another takes its place.
+    fn write(&self, next: &Record, counter: u64, bytes: &[u8], found: &journal::Found) -> Result<(), Fault> {
+        let path = self.path();
+        let copy = next.encode(counter)?;
+        let first = journal::stale_copy(bytes, found);
+        let in_place = (|| {
+            let file = FixedFile::open(&self.disk, path.clone(), journal::FILE as u64)?;
+            // The copy that counts may be that of a process killed before it could flush.
+            file.flush()?;
+            for number in [first, 1 - first] {
+                file.write_at((number * journal::AREA) as u64, &copy)?;
+                file.flush()?;
+            }
+            Ok(())
+        })();
+        match in_place {
+            // Other blocks of the storage may be sound.
+            Err(fault) if Fault::code(&fault) == "io" => {
+                durable::replace(&self.disk, &path, &journal::write(next, counter)?)
+            }
+            done => done,
+        }
+    }
+
+    fn lock(&self) -> Result<D::File, Fault> {
+        let path = self.folder.join(LOCK);
+        self.disk.wait_lock(&path).at("lock", &path)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join(RECORD)
     }
 }

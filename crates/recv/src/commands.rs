@@ -3,6 +3,7 @@
 mod check_config;
 mod receive;
 mod status;
+mod verdict;
 
 use clap::{Parser, Subcommand};
 use fleetcast_cli::CommandError;
@@ -37,6 +38,8 @@ pub struct Cli {
 enum Command {
     Receive(Box<receive::Args>),
     Status(status::Args),
+    Commit(verdict::CommitArgs),
+    Rollback(verdict::RollbackArgs),
     CheckConfig(check_config::Args),
 }
 
@@ -50,6 +53,8 @@ impl Cli {
         match self.command {
             Command::Receive(args) => args.run(),
             Command::Status(args) => args.run(),
+            Command::Commit(args) => args.run(),
+            Command::Rollback(args) => args.run(),
             Command::CheckConfig(args) => args.run(),
         }
     }

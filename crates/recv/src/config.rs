@@ -3,17 +3,19 @@
 //! A flag overrides the key of the file. What is wrong is told with the file, line and key, or with the flag.
 
 mod file;
+mod install;
 mod settings;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::TrustedKeys;
+use fleetcast_install::{AbBackend, Adapter, Backend, Disk, ExecBackend, FileBackend, Pair, Program};
 
-pub use settings::{Settings, state_folder};
+pub use settings::{Settings, folders};
 
 /// What a receiver must know. All values are checked, as far as that needs no network.
 #[derive(Clone, Debug)]
@@ -32,8 +34,16 @@ pub struct Config {
     pub source: Option<IpAddr>,
     /// Where images go.
     pub targets: Vec<TargetPlace>,
+    /// How images become those that run.
+    pub install: Install,
+    /// What is done about a release on trial.
+    pub trial: TrialCare,
+    /// Programs that are told.
+    pub hooks: Hooks,
     /// The state folder.
     pub state: PathBuf,
+    /// The folder where the daemon tells how it is doing, if any.
+    pub runtime: Option<PathBuf>,
     /// Octets of receive buffer to ask of the kernel.
     pub receive_buffer: usize,
     /// Octets of the largest datagram.
@@ -44,15 +54,91 @@ pub struct Config {
     pub progress: Duration,
 }
 
+/// How images become those that run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Install {
+    /// Each replaces a file.
+    File,
+    /// Each goes into the slot that does not run, and the boot loader tries it.
+    Slots {
+        /// The boot adapter.
+        adapter: Program,
+        /// Starts of a new release until the boot loader gives it up.
+        attempts: u8,
+    },
+    /// A program gets them.
+    Exec {
+        /// The program.
+        program: Program,
+        /// Releases must be committed.
+        has_trial: bool,
+    },
+}
+
+impl Install {
+    /// The backend that does it, for these targets.
+    #[must_use]
+    pub fn backend<D: Disk + 'static>(&self, disk: &D, targets: &[TargetPlace]) -> Box<dyn Backend<D>> {
+        let disk = disk.clone();
+        match self {
+            Self::File => Box::new(FileBackend::new(disk)),
+            Self::Slots { adapter, attempts } => {
+                let pair = |target: &TargetPlace| Some(Pair { a: target.path.clone(), b: target.slot_b.clone()? });
+                let pairs = targets.iter().filter_map(pair).collect();
+                Box::new(AbBackend::new(disk, Adapter(adapter.clone()), pairs, *attempts))
+            }
+            Self::Exec { program, has_trial } => {
+                let names = targets.iter().map(|target| (target.path.clone(), target.name.to_string())).collect();
+                Box::new(ExecBackend::new(disk, program.clone(), names, *has_trial))
+            }
+        }
+    }
+}
+
+/// What is done about a release on trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialCare {
+    /// Commits the release once it succeeds; without one, somebody else commits it.
+    pub health_check: Option<Program>,
+    /// Time between two health checks.
+    pub interval: Duration,
+    /// Time from the start until a release that no check has succeeded for is given up.
+    pub deadline: Duration,
+    /// Restarts the device: after an install, and after a release that runs was given up.
+    pub restart: Option<Program>,
+}
+
+/// Programs that are told what happens; the first may object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Whether a complete release may be installed now.
+    pub before_install: Option<Program>,
+    /// A release is installed.
+    pub after_install: Option<Program>,
+    /// A release is committed.
+    pub after_commit: Option<Program>,
+    /// A release is given up.
+    pub after_rollback: Option<Program>,
+}
+
 /// An install target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetPlace {
     /// The name manifests know it by.
     pub name: Token,
-    /// The file that is replaced.
+    /// The file that is replaced, or slot a.
     pub path: PathBuf,
+    /// Slot b, if there are slots.
+    pub slot_b: Option<PathBuf>,
     /// Octets of the largest image it takes.
     pub max_size: u64,
+}
+
+impl TargetPlace {
+    /// The files or devices that images of it go to.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&*self.path).chain(self.slot_b.as_deref())
+    }
 }
 
 /// What is wrong with the settings.

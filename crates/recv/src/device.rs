@@ -4,37 +4,45 @@
 //!
 //! | on disk in the state folder | written | removed |
 //! | --- | --- | --- |
-//! | `record` | see [`fleetcast_install::record`] | never |
+//! | `record`, `lock` | see [`fleetcast_install::record`] | never |
 //! | `statement` of the release being received | when it begins | when it is installed or refused |
 //! | `scratch.*`: repair chunks and pages | as they verify | when it is installed, or another begins |
 //!
-//! The images are beside their targets, see [`fleetcast_install::FileBackend`]. A restart hashes all of it anew;
+//! The images are beside their targets or in slots, see [`fleetcast_install::Backend`]. A restart hashes all of it anew;
 //! nothing on disk is believed, and what cannot be read counts as absent.
 
 mod keeper;
+
+use std::time::Duration;
 
 use fleetcast_core::fec::FecError;
 use fleetcast_core::session::{self, Counters, Policy, Receiver};
 use fleetcast_core::time::Instant;
 use fleetcast_core::wire::PageKind;
-use fleetcast_install::{Backend, Disk, Fault, Record, VerifyError};
+use fleetcast_install::record::Reason;
+use fleetcast_install::{Backend, Disk, Fault, Installed, ProgramError, Record, VerifyError};
 
 use crate::config::Config;
 use crate::events::{Chunks, Event};
-use crate::storage::{Area, Storage, is_failing, is_full};
+use crate::storage::{Area, Ready, Storage, is_failing, is_full};
 pub(crate) use keeper::STATEMENT;
 use keeper::{Keeper, Stop};
 
 /// Read-backs with another SHA-256 than the manifest's until the storage is given up.
 const MAX_MISMATCHES: u32 = 3;
+/// Time until a program that asks for it is asked again.
+const RETRY: Duration = Duration::from_mins(1);
 /// Cells before and behind the one whose chunks are checked whose pages are handed in first: its own page may follow from
 /// a chain of parity pages on either side. The receiver remembers the pages of more cells than both together.
 const CHAIN: u32 = 24;
 
 /// A device that receives and installs.
-pub struct Device<D: Disk, B: Backend<D>> {
+pub struct Device<D: Disk> {
     receiver: Receiver,
-    keeper: Keeper<D, B>,
+    keeper: Keeper<D>,
+    config: Config,
+    /// A complete release is not installed before this time.
+    not_before: Option<Instant>,
     mismatches: u32,
     /// What could not be read of this release was received again, and its files replaced by others.
     has_reread: bool,
@@ -52,8 +60,21 @@ pub enum Outcome {
     Going,
     /// A release is installed now that was not before.
     Installed,
+    /// A release is installed on trial: it runs from the next start of the device on.
+    OnTrial,
     /// The release on the air is the installed one, and no other is being received.
     AlreadyInstalled,
+}
+
+/// What is known of a release on trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// None is.
+    Settled,
+    /// It runs, and waits to be committed.
+    Trying,
+    /// It runs from the next start of the device on.
+    AwaitsStart,
 }
 
 /// Why a device cannot go on. What runs is untouched; the next start takes up what was received.
@@ -107,43 +128,46 @@ impl From<FecError<Fault>> for DeviceError {
 /// # Errors
 ///
 /// [`DeviceError`] if the storage fails or another receiver uses it.
-pub fn recover<D: Disk, B: Backend<D>>(
+pub fn recover<D: Disk>(
     disk: &D,
-    backend: B,
+    backend: Box<dyn Backend<D>>,
     config: &Config,
+    seed: [u8; 16],
     tell: Tell<'_>,
 ) -> Result<Outcome, DeviceError> {
-    Keeper::open(disk, backend, config, tell).map(|(_, outcome)| outcome)
+    Keeper::open(disk, backend, config, seed, tell).map(|(_, outcome)| outcome)
 }
 
 /// Takes what a device tells.
 pub type Tell<'a> = &'a mut dyn FnMut(Event);
 
-impl<D: Disk, B: Backend<D>> Device<D, B> {
+impl<D: Disk> Device<D> {
     /// Opens the state folder, completes an interrupted install, and goes on with a release that was being received.
-    /// `seed` is anything senders cannot know.
+    /// `seed` is random: senders cannot know it, and a new device keeps it as its own.
     ///
     /// # Errors
     ///
     /// [`DeviceError`] if the storage fails or another receiver uses it.
     pub fn open(
         disk: &D,
-        backend: B,
+        backend: Box<dyn Backend<D>>,
         config: &Config,
-        seed: u64,
+        seed: [u8; 16],
         tell: Tell<'_>,
     ) -> Result<(Self, Outcome), DeviceError> {
-        let (keeper, recovered) = Keeper::open(disk, backend, config, tell)?;
+        let (keeper, recovered) = Keeper::open(disk, backend, config, seed, tell)?;
         let receiver = Receiver::new(session::Config {
             trust: config.trust.clone(),
             policy: policy(config, keeper.record()),
             staging: config.staging,
-            seed,
+            seed: seed.last_chunk().map_or(0, |&half| u64::from_be_bytes(half)),
         });
         let kept = keeper.kept_statement()?;
         let mut device = Self {
             receiver,
             keeper,
+            config: config.clone(),
+            not_before: None,
             mismatches: 0,
             has_reread: false,
             has_renewed: false,
@@ -191,6 +215,52 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
         let done = self.keeper.storage.as_mut().map_or(Ok(()), Storage::tick);
         // The next input deals with what failed.
         Ok(self.keeper.note_failing(done)?)
+    }
+
+    /// Does what is due at `now`: a complete release that had to wait is installed, and what commands have changed is
+    /// taken up; to be called about once a second.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`].
+    pub fn look(&mut self, now: Instant, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
+        self.now = now;
+        if self.keeper.refresh(tell)? {
+            self.take_up_record();
+        }
+        if self.not_before.is_some_and(|time| now >= time) {
+            self.not_before = None;
+            self.keeper.is_complete = self.receiver.is_complete();
+        }
+        self.settle(tell)
+    }
+
+    /// What is known of a release on trial.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.keeper.standing
+    }
+
+    /// Makes the release on trial the one that stays.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`]; it is on trial as before then.
+    pub fn commit(&mut self, tell: Tell<'_>) -> Result<(), DeviceError> {
+        self.keeper.commit(tell)?;
+        self.take_up_record();
+        Ok(())
+    }
+
+    /// Gives up the release on trial. True if it still runs, so that the device must be restarted.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`].
+    pub fn roll_back(&mut self, reason: Reason, tell: Tell<'_>) -> Result<bool, DeviceError> {
+        let still_runs = self.keeper.roll_back(reason, tell)?;
+        self.take_up_record();
+        Ok(still_runs)
     }
 
     /// Makes everything received so far survive a power cut; to be called before the end.
@@ -292,6 +362,9 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
     #[inline(never)]
     fn complete(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         while self.receiver.is_complete() {
+            if !self.may_install(tell)? {
+                break;
+            }
             let Some(mut storage) = self.keeper.storage.take() else { break };
             tell(Event::Complete(self.chunks().unwrap_or_default()));
             let proven = match storage.restore(&self.receiver) {
@@ -310,11 +383,7 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
                 Err(error) => return Err(error.into()),
             };
             match proven {
-                Ok(proven) => {
-                    self.keeper.install(proven, tell)?;
-                    self.receiver.finish();
-                    return Ok(Outcome::Installed);
-                }
+                Ok(proven) => return self.install(proven, tell),
                 Err((storage, VerifyError::Storage(fault))) if is_failing(&fault) => {
                     self.keeper.storage = Some(*storage);
                     self.reread(fault, tell)?;
@@ -328,6 +397,70 @@ impl<D: Disk, B: Backend<D>> Device<D, B> {
             }
         }
         Ok(Outcome::Going)
+    }
+
+    /// Asks the hook whether the complete release may be installed now.
+    fn may_install(&mut self, tell: Tell<'_>) -> Result<bool, DeviceError> {
+        if self.not_before.is_some() {
+            return Ok(false);
+        }
+        match self.keeper.may_install() {
+            Ok(()) => Ok(true),
+            Err(ProgramError::Later { .. }) => {
+                tell(Event::Waiting { seconds: RETRY.as_secs(), code: "program-later" });
+                self.not_before = Some(self.now.after(RETRY));
+                Ok(false)
+            }
+            Err(error) => {
+                self.decline(&error.into(), tell)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn install(&mut self, ready: Ready<D>, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
+        match self.keeper.install(ready, tell) {
+            Ok(installed) => {
+                self.receiver.finish();
+                self.take_up_record();
+                Ok(match installed {
+                    Installed::Committed => Outcome::Installed,
+                    Installed::OnTrial => Outcome::OnTrial,
+                })
+            }
+            Err(Fault::Program(ProgramError::Later { .. })) => {
+                tell(Event::Waiting { seconds: RETRY.as_secs(), code: "program-later" });
+                self.not_before = Some(self.now.after(RETRY));
+                self.receiver.recheck();
+                let done = self.receiver.manifest().map_or(Ok(()), |manifest| self.keeper.begin(manifest, tell));
+                self.keeper.has_begun = false;
+                self.or_decline(done)?;
+                if self.receiver.manifest().is_some() {
+                    self.check_stored(tell)?;
+                }
+                Ok(Outcome::Going)
+            }
+            Err(fault) if fault.is_refusal() => {
+                self.decline(&fault, tell)?;
+                Ok(Outcome::Going)
+            }
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Leaves the release alone for a while: something but the storage will not have it.
+    fn decline(&mut self, fault: &Fault, tell: Tell<'_>) -> Result<(), DeviceError> {
+        let sequence = self.receiver.manifest().map_or(0, |manifest| manifest.sequence);
+        tell(Event::Refused { sequence, code: fault.code(), reason: fault.to_string() });
+        self.keeper.storage = None;
+        self.keeper.recover(tell)?;
+        self.receiver.decline(self.now);
+        Ok(())
+    }
+
+    /// Has the receiver decide by the record as it is now.
+    fn take_up_record(&mut self) {
+        self.receiver.set_policy(policy(&self.config, self.keeper.record()));
     }
 
     /// There was no room to write. The images need no repair chunks if enough source chunks come: no more are kept, and if

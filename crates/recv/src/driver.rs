@@ -1,6 +1,7 @@
 //! Signals and timers around a [`Device`]. One thread, beside that which writes events: the storage is worked on between two
 //! batches.
 
+mod care;
 mod end;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,16 +11,18 @@ use std::time::Duration;
 
 use fleetcast_cli::CommandError;
 use fleetcast_core::time::Instant;
-use fleetcast_install::{FileBackend, RealFs};
+use fleetcast_install::RealFs;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
 use crate::device::{self, Device, DeviceError, Outcome};
 use crate::events::{Event, Progress, Traffic};
+use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
 use crate::progress::Reporter;
 use crate::stall::Watch;
+use care::Care;
 use end::{End, Failure, Left};
 
 /// When a run is over.
@@ -73,10 +76,11 @@ impl Signals {
 }
 
 struct Run {
-    device: Device<RealFs, FileBackend<RealFs>>,
+    device: Device<RealFs>,
     net: Listener,
     clock: Clock,
     watch: Watch,
+    care: Care,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
 }
@@ -86,17 +90,19 @@ impl Run {
     fn start(config: &Config, options: Options, reporter: &mut Reporter) -> Result<Option<(Self, Signals)>, Failure> {
         // First, so that a signal while a resumed image is hashed is not lost.
         let signals = Signals::new().map_err(|e| Failure::new("signals", format!("cannot wait for signals: {e}")))?;
-        let seed = getrandom::u64();
-        let seed = seed.map_err(|e| Failure::new("random", format!("the system gives no random numbers: {e}")))?;
+        let mut seed = [0; 16];
+        getrandom::fill(&mut seed)
+            .map_err(|e| Failure::new("random", format!("the system gives no random numbers: {e}")))?;
         check_above(config)?;
         let clock = Clock(std::time::Instant::now());
+        reporter.ledger = Ledger::load(&config.state);
         let mut tell = |event| reporter.tell(&event);
-        let backend = FileBackend::new(RealFs);
+        let backend = config.install.backend(&RealFs, &config.targets);
         // Before the device: what was received can take minutes to hash, for nothing if there is no interface.
         let net = match Listener::join(config) {
             Ok(net) => net,
             Err(error) => {
-                let outcome = device::recover(&RealFs, backend, config, &mut tell)?;
+                let outcome = device::recover(&RealFs, backend, config, seed, &mut tell)?;
                 return if outcome == Outcome::Installed && options.once { Ok(None) } else { Err(error.into()) };
             }
         };
@@ -104,7 +110,8 @@ impl Run {
         if outcome == Outcome::Installed && options.once {
             return Ok(None);
         }
-        let run = Self { device, net, clock, watch: Watch::new(clock.now()), heard_installed: false };
+        let now = clock.now();
+        let run = Self { device, net, clock, watch: Watch::new(now), care: Care::new(now), heard_installed: false };
         run.tell_ready(config, reporter);
         Ok(Some((run, signals)))
     }
@@ -129,6 +136,8 @@ impl Run {
         {
             ended = Err(error.into());
         }
+        // Whatever comes of it: the end has its own cause.
+        let _ = reporter.ledger.write(&config.state, true);
         (ended, left)
     }
 
@@ -154,22 +163,49 @@ impl Run {
                 () = &mut timeout, if options.timeout.is_some() => return Ok(End::Timeout),
                 _ = second.tick() => {
                     self.device.write_out()?;
+                    if let Some(end) = self.look(config, options, reporter)? {
+                        return Ok(end);
+                    }
                     if let Some(event) = self.net.follow_interface(config) {
                         reporter.tell(&event);
                     }
                     self.look_for_stall(reporter);
                 }
-                _ = report.tick() => self.tell_progress(reporter),
+                _ = report.tick() => self.tell_progress(config, reporter),
                 outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
-                    match outcome.map_err(|e| self.broken(&e))?? {
-                        Outcome::Going => {}
-                        Outcome::Installed if options.once => return Ok(End::Installed),
-                        Outcome::AlreadyInstalled if options.once => return Ok(End::AlreadyInstalled),
-                        Outcome::Installed | Outcome::AlreadyInstalled => self.heard_installed = true,
+                    let outcome = outcome.map_err(|e| self.broken(&e))??;
+                    if let Some(end) = self.take(outcome, config, options, reporter) {
+                        return Ok(end);
                     }
                 }
             }
         }
+    }
+
+    /// Does what is due once a second.
+    fn look(&mut self, config: &Config, options: Options, reporter: &mut Reporter) -> Result<Option<End>, Failure> {
+        let now = self.clock.now();
+        let outcome = self.device.look(now, &mut |event| reporter.tell(&event))?;
+        if let Some(end) = self.take(outcome, config, options, reporter) {
+            return Ok(Some(end));
+        }
+        self.care.look(now, &mut self.device, config, reporter)?;
+        reporter.ledger.write(&config.state, false).map_err(DeviceError::from)?;
+        Ok(None)
+    }
+
+    /// What an outcome means for the run; the end of it, or nothing.
+    fn take(&mut self, outcome: Outcome, config: &Config, options: Options, reporter: &mut Reporter) -> Option<End> {
+        match outcome {
+            Outcome::Going => return None,
+            Outcome::Installed if options.once => return Some(End::Installed),
+            Outcome::OnTrial if options.once => return Some(End::OnTrial),
+            Outcome::AlreadyInstalled if options.once => return Some(End::AlreadyInstalled),
+            Outcome::OnTrial => care::restart(config, reporter),
+            Outcome::Installed | Outcome::AlreadyInstalled => {}
+        }
+        self.heard_installed = true;
+        None
     }
 
     fn tell_ready(&self, config: &Config, reporter: &mut Reporter) {
@@ -190,9 +226,17 @@ impl Run {
         }
     }
 
-    fn tell_progress(&self, reporter: &mut Reporter) {
-        let Some(chunks) = self.device.chunks() else { return };
-        reporter.tell(&Event::Progress(Progress { chunks, traffic: self.traffic() }));
+    fn tell_progress(&self, config: &Config, reporter: &mut Reporter) {
+        let (chunks, traffic) = (self.device.chunks(), self.traffic());
+        if let Some(runtime) = &config.runtime {
+            let running = Running { v: 1, pid: std::process::id(), time: ledger::unix(), chunks, traffic: &traffic };
+            if let Err(fault) = ledger::publish(runtime, &running) {
+                reporter.tell(&Event::Warning { code: fault.code(), reason: fault.to_string() });
+            }
+        }
+        if let Some(chunks) = chunks {
+            reporter.tell(&Event::Progress(Progress { chunks, traffic }));
+        }
     }
 
     fn traffic(&self) -> Traffic {
@@ -238,7 +282,7 @@ fn check_above(config: &Config) -> Result<(), Failure> {
 /// Takes one batch from a socket and feeds it to the device.
 async fn batch(
     net: &mut Listener,
-    device: &mut Device<RealFs, FileBackend<RealFs>>,
+    device: &mut Device<RealFs>,
     clock: Clock,
     simulated_loss: u8,
     reporter: &mut Reporter,

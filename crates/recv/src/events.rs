@@ -7,6 +7,8 @@ use std::fmt;
 
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::trust::Verified;
+use fleetcast_install::ReleaseId;
+use fleetcast_install::record::Reason;
 use serde::Serialize;
 
 /// Version of the JSON form.
@@ -76,6 +78,36 @@ pub enum Event {
         /// It was complete before, and only an interrupted install was finished.
         recovered: bool,
     },
+    /// A release is installed on trial: it stays only if it is committed.
+    OnTrial {
+        /// Which.
+        release: Release,
+        /// It runs; else it does from the next start of the device on.
+        runs: bool,
+    },
+    /// The release on trial is committed: it stays, and its numbers are the floors.
+    Committed {
+        /// Which.
+        release: Release,
+    },
+    /// The release on trial is given up, and not installed here again.
+    GivenUp {
+        /// Which.
+        release: Release,
+        /// The word for why: `fell-back`, `health` or `asked`.
+        code: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The release is complete, and waits to be installed.
+    Waiting {
+        /// Seconds until it is tried again.
+        seconds: u64,
+        /// The word for why.
+        code: &'static str,
+    },
+    /// The device is being restarted, by the program of the settings.
+    Restarting,
     /// A genuine release is not for this device, or not now.
     Refused {
         /// Its sequence number.
@@ -115,6 +147,13 @@ pub enum Event {
         #[serde(flatten)]
         traffic: Traffic,
     },
+}
+
+impl Event {
+    /// A release was given up.
+    pub(crate) fn given_up(release: &ReleaseId, reason: Reason) -> Self {
+        Self::GivenUp { release: release.into(), code: reason.code(), reason: reason.to_string() }
+    }
 }
 
 /// A release, for people.
@@ -189,8 +228,8 @@ impl From<&Verified<Manifest>> for Release {
     }
 }
 
-impl From<&fleetcast_install::ReleaseId> for Release {
-    fn from(release: &fleetcast_install::ReleaseId) -> Self {
+impl From<&ReleaseId> for Release {
+    fn from(release: &ReleaseId) -> Self {
         Self { sequence: release.sequence, version: release.version.clone() }
     }
 }
@@ -236,6 +275,16 @@ impl fmt::Display for Event {
             Self::Installed { release, recovered: true } => {
                 write!(f, "installed {release}, finishing an interrupted install")
             }
+            Self::OnTrial { release, runs: true } => {
+                write!(f, "{release} is on trial, and runs: it waits to be committed")
+            }
+            Self::OnTrial { release, runs: false } => {
+                write!(f, "{release} is installed on trial: it runs from the next start of the device on")
+            }
+            Self::Committed { release } => write!(f, "committed {release}"),
+            Self::GivenUp { release, reason, .. } => write!(f, "gave up {release}: {reason}"),
+            Self::Waiting { seconds, code } => write!(f, "not installed yet ({code}), tried again in {seconds} s"),
+            Self::Restarting => f.write_str("restarting the device"),
             Self::Refused { sequence, reason, .. } => write!(f, "refused release with sequence {sequence}: {reason}"),
             Self::Alarm { reason, .. } | Self::Warning { reason, .. } | Self::Stopped { reason, chunks: None, .. } => {
                 f.write_str(reason)

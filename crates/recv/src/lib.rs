@@ -12,6 +12,7 @@
 //! | [`driver`] | signals and timers around a [`device::Device`] |
 //! | `listener` | the joined groups, also when the interface is replaced |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
+//! | `ledger` | what is kept to be asked about later |
 //! | [`commands`] | the command line |
 //!
 //! It holds public keys only.
@@ -21,6 +22,7 @@ pub mod config;
 pub mod device;
 pub mod driver;
 pub mod events;
+mod ledger;
 mod listener;
 pub mod progress;
 mod stall;

@@ -8,6 +8,7 @@ use fleetcast_cli::{Lines, note, warn};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::{Event, Line, Progress};
+use crate::ledger::Ledger;
 
 /// Refusals and alarms that are remembered, so that each is told once.
 const REMEMBERED: usize = 64;
@@ -24,6 +25,7 @@ pub struct Reporter {
     /// The newest refusals and alarms. Anyone can make more statements of one genuine payload by adding signatures, and
     /// each comes here anew.
     told: VecDeque<Event>,
+    pub(crate) ledger: Ledger,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Reporter {
         } else {
             Form::Plain
         };
-        Self { form, chunk: 0.0, last: None, told: VecDeque::new() }
+        Self { form, chunk: 0.0, last: None, told: VecDeque::new(), ledger: Ledger::default() }
     }
 
     /// Tells an event. As JSON it never waits long for its reader: progress is dropped if too much waits already.
@@ -61,6 +63,7 @@ impl Reporter {
         if self.is_repeated(event) {
             return;
         }
+        self.ledger.note(event);
         if let Event::Begin { needed, octets, .. } = event {
             self.chunk = *octets as f64 / (*needed).max(1) as f64;
             self.last = None;
@@ -93,7 +96,7 @@ impl Reporter {
                     bar.set_draw_target(ProgressDrawTarget::stderr());
                 }
                 Event::Resumed(chunks) | Event::Complete(chunks) => bar.set_position(chunks.have),
-                Event::Installed { .. } | Event::Stopped { .. } => {
+                Event::Installed { .. } | Event::OnTrial { .. } | Event::Stopped { .. } => {
                     bar.finish_and_clear();
                     bar.set_draw_target(ProgressDrawTarget::hidden());
                 }
@@ -121,6 +124,7 @@ fn say(event: &Event) {
         | Event::Warning { .. }
         | Event::Stalled { .. }
         | Event::Refused { .. }
+        | Event::GivenUp { .. }
         | Event::ReadbackMismatch { .. } => warn(event),
         // The program's error says it.
         Event::Stopped { ok: false, .. } => {}
@@ -153,7 +157,8 @@ mod tests {
 
     #[test]
     fn each_refusal_is_told_once_and_few_are_remembered() {
-        let mut reporter = Reporter { form: Form::Plain, chunk: 0.0, last: None, told: VecDeque::new() };
+        let mut reporter =
+            Reporter { form: Form::Plain, chunk: 0.0, last: None, told: VecDeque::new(), ledger: Ledger::default() };
         let refused = |sequence| Event::Refused { sequence, code: "rollback", reason: "below 7".into() };
         assert!(!reporter.is_repeated(&refused(1)) && reporter.is_repeated(&refused(1)));
         assert!((2..1000).all(|sequence| !reporter.is_repeated(&refused(sequence))));

@@ -12,7 +12,7 @@ use fleetcast_core::manifest::Manifest;
 use fleetcast_core::session::Receiver;
 use fleetcast_core::tree::Geometry;
 use fleetcast_core::wire::PageKind;
-use fleetcast_install::{Disk, Fault, Scratch, Staging, VerifyError};
+use fleetcast_install::{Disk, Fault, Proven, Scratch, Staging, VerifyError};
 
 use layout::{LENGTH, Layout};
 pub(crate) use runs::Area;
@@ -28,8 +28,8 @@ const FLUSH_TICKS: u32 = 10;
 
 /// Storage of one release on its way in.
 #[derive(Debug)]
-pub(crate) struct Storage<D: Disk, S: Staging> {
-    staging: S,
+pub(crate) struct Storage<D: Disk> {
+    staging: Staging<D>,
     parts: Vec<Part<D>>,
     runs: Runs,
     /// One page slot.
@@ -73,19 +73,19 @@ struct Part<D: Disk> {
 }
 
 /// Images that are proven, and the scratch files that are of no more use.
-pub(crate) struct Proven<D: Disk, S: Staging> {
-    pub(crate) images: S::Verified,
+pub(crate) struct Ready<D: Disk> {
+    pub(crate) images: Proven<D>,
     pub(crate) scratch: Vec<Scratch<D>>,
 }
 
-impl<D: Disk, S: Staging> Storage<D, S> {
+impl<D: Disk> Storage<D> {
     /// Opens the scratch files beside `staging`, with whatever an earlier run wrote there.
     pub(crate) fn open(
         disk: &D,
         folder: &Path,
         digest: &[u8; 32],
         manifest: &Manifest,
-        staging: S,
+        staging: Staging<D>,
     ) -> Result<Self, Fault> {
         let open = |(number, component): (usize, &fleetcast_core::manifest::Component)| {
             let geometry = component.geometry;
@@ -206,12 +206,12 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     }
 
     /// Reads all images back from the storage and compares their SHA-256.
-    pub(crate) fn verify(mut self) -> Result<Proven<D, S>, (Box<Self>, VerifyError)> {
+    pub(crate) fn verify(mut self) -> Result<Ready<D>, (Box<Self>, VerifyError)> {
         if let Err(fault) = self.write_out() {
             return Err((Box::new(self), fault.into()));
         }
         match self.staging.verify() {
-            Ok(images) => Ok(Proven { images, scratch: self.parts.into_iter().map(|part| part.scratch).collect() }),
+            Ok(images) => Ok(Ready { images, scratch: self.parts.into_iter().map(|part| part.scratch).collect() }),
             Err(unverified) => Err((Box::new(Self { staging: *unverified.staging, ..self }), unverified.reason)),
         }
     }
@@ -240,7 +240,7 @@ impl<D: Disk, S: Staging> Storage<D, S> {
     }
 
     /// Its files, to be removed.
-    pub(crate) fn into_files(self) -> (S, Vec<Scratch<D>>) {
+    pub(crate) fn into_files(self) -> (Staging<D>, Vec<Scratch<D>>) {
         (self.staging, self.parts.into_iter().map(|part| part.scratch).collect())
     }
 
@@ -295,7 +295,7 @@ fn part_of<D: Disk>(parts: &mut [Part<D>], component: u8) -> Result<&mut Part<D>
     parts.get_mut(usize::from(component)).ok_or(none)
 }
 
-fn put<D: Disk, S: Staging>(staging: &mut S, parts: &mut [Part<D>], place: Place, bytes: &[u8]) -> Result<(), Fault> {
+fn put<D: Disk>(staging: &mut Staging<D>, parts: &mut [Part<D>], place: Place, bytes: &[u8]) -> Result<(), Fault> {
     match place.area {
         Area::Image => staging.write_at(place.component.into(), place.offset, bytes),
         Area::Scratch => part_of(parts, place.component)?.scratch.write_at(place.offset, bytes),
@@ -313,12 +313,12 @@ fn left_of(geometry: &Geometry, offset: u64, len: usize) -> usize {
 }
 
 /// The chunks of one component, for the decoder.
-struct ComponentIo<'a, D: Disk, S: Staging> {
-    storage: &'a mut Storage<D, S>,
+struct ComponentIo<'a, D: Disk> {
+    storage: &'a mut Storage<D>,
     component: u8,
 }
 
-impl<D: Disk, S: Staging> ChunkIo for ComponentIo<'_, D, S> {
+impl<D: Disk> ChunkIo for ComponentIo<'_, D> {
     type Error = Fault;
 
     fn read(&mut self, position: u32, column: usize, buf: &mut [u8]) -> Result<(), Fault> {

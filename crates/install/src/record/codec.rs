@@ -5,25 +5,21 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Component, MAX_COMPONENTS, Plan, PlanError, Record, ReleaseId, Seen};
+use super::{Component, Failed, MAX_COMPONENTS, Phase, Plan, PlanError, Reason, Record, ReleaseId, Seen, Slot, Trial};
 
-/// Bytes of a record, at most; more than the largest one needs.
-pub const MAX_RECORD: u32 = 16 * 1024;
+/// Bytes of a copy, at most; more than the largest one needs.
+pub(super) const MAX_COPY: usize = 16 * 1024;
 
 const MAGIC: [u8; 4] = *b"FCDR";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const CHECKSUM: usize = 16;
+/// Bytes before the body: magic, format, counter, length of the body.
+const HEAD: usize = 4 + 1 + 8 + 4;
 
 /// Why bytes are no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// More than [`MAX_RECORD`] bytes.
-    #[error("{got} bytes, where {MAX_RECORD} are possible")]
-    TooLong {
-        /// Bytes there are.
-        got: usize,
-    },
     /// It ends too early.
     #[error("it ends inside {field}")]
     Truncated {
@@ -42,10 +38,10 @@ pub enum DecodeError {
     /// Its checksum does not match: it is damaged.
     #[error("its checksum does not match")]
     Checksum,
-    /// Neither "none" nor "there is one".
-    #[error("{got} where only 0 or 1 can be, before {field}")]
-    Presence {
-        /// The field it stands before.
+    /// A number that has no meaning.
+    #[error("{got} is nothing that {field} can be")]
+    Value {
+        /// The field.
         field: &'static str,
         /// The byte found.
         got: u8,
@@ -69,12 +65,11 @@ impl DecodeError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::TooLong { .. } => "too-long",
             Self::Truncated { .. } => "truncated",
             Self::Magic => "magic",
             Self::Format { .. } => "format",
             Self::Checksum => "checksum",
-            Self::Presence { .. } => "presence",
+            Self::Value { .. } => "value",
             Self::Text => "text",
             Self::Plan(inner) => inner.code(),
             Self::Trailing { .. } => "trailing",
@@ -83,56 +78,45 @@ impl DecodeError {
 }
 
 impl Record {
-    /// The record as bytes, at most [`MAX_RECORD`].
+    /// One copy of the record as bytes. `counter` grows with every change.
     ///
     /// # Errors
     ///
     /// [`PlanError`] if a field is out of its bounds.
-    pub fn encode(&self) -> Result<Vec<u8>, PlanError> {
-        if let Some(release) = &self.installed {
-            release.check()?;
+    pub fn encode(&self, counter: u64) -> Result<Vec<u8>, PlanError> {
+        let mut body = Vec::new();
+        put_optional(&mut body, self.installed.as_ref(), put_release)?;
+        body.push(u8::from(self.seen.is_some()));
+        if let Some(seen) = &self.seen {
+            body.extend(seen.sequence.to_be_bytes());
+            body.extend(seen.manifest);
         }
-        if let Some(plan) = &self.pending {
-            plan.check()?;
+        put_phase(&mut body, &self.phase)?;
+        put_optional(&mut body, self.failed.as_ref(), |out, failed| {
+            out.push(failed.reason.number());
+            put_release(out, &failed.release)
+        })?;
+        for slot in &self.slots {
+            put_optional(&mut body, slot.as_ref(), put_release)?;
         }
+        body.extend(self.seed);
         let mut out = Vec::from(MAGIC);
         out.push(FORMAT);
-        out.push(u8::from(self.installed.is_some()));
-        if let Some(release) = &self.installed {
-            put_release(&mut out, release);
-        }
-        out.push(u8::from(self.seen.is_some()));
-        if let Some(seen) = &self.seen {
-            out.extend(seen.sequence.to_be_bytes());
-            out.extend(seen.manifest);
-        }
-        out.push(u8::from(self.pending.is_some()));
-        if let Some(plan) = &self.pending {
-            put_release(&mut out, &plan.release);
-            out.extend(low_byte(plan.components.len()));
-            for component in &plan.components {
-                let target = component.target.as_os_str().as_bytes();
-                out.extend(low_two_bytes(target.len()));
-                out.extend(target);
-                out.extend(component.size.to_be_bytes());
-                out.extend(component.sha256);
-            }
-        }
+        out.extend(counter.to_be_bytes());
+        out.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend(body);
         let sum = checksum(&out);
         out.extend(sum);
         Ok(out)
     }
 
-    /// Reads a record. Total: any bytes give a record or an error, and each record
-    /// has one form only.
+    /// Reads one copy and its counter; what stands behind it is left alone. Total: any bytes give a record or an error,
+    /// and each record has one form only.
     ///
     /// # Errors
     ///
     /// The first [`DecodeError`] found.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.len() > MAX_RECORD as usize {
-            return Err(DecodeError::TooLong { got: bytes.len() });
-        }
+    pub fn decode(bytes: &[u8]) -> Result<(u64, Self), DecodeError> {
         let mut head = Cursor(bytes);
         if head.array("magic")? != MAGIC {
             return Err(DecodeError::Magic);
@@ -141,22 +125,33 @@ impl Record {
             FORMAT => {}
             got => return Err(DecodeError::Format { got }),
         }
-        let Some((mut body, sum)) = head.0.split_last_chunk().map(|(b, s)| (Cursor(b), s)) else {
-            return Err(DecodeError::Truncated { field: "checksum" });
-        };
-        let summed = bytes.len().saturating_sub(CHECKSUM);
-        if bytes.get(..summed).map(checksum).as_ref() != Some(sum) {
+        let counter = u64::from_be_bytes(head.array("counter")?);
+        let length = usize::try_from(u32::from_be_bytes(head.array("length")?)).unwrap_or(usize::MAX);
+        let mut body = Cursor(head.bytes(length, "body")?);
+        let sum: [u8; CHECKSUM] = head.array("checksum")?;
+        if bytes.get(..HEAD.saturating_add(length)).map(checksum) != Some(sum) {
             return Err(DecodeError::Checksum);
         }
         let installed = body.optional("installed", Cursor::release)?;
         let seen = body.optional("seen", |body| {
             Ok(Seen { sequence: u64::from_be_bytes(body.array("sequence")?), manifest: body.array("manifest digest")? })
         })?;
-        let pending = body.optional("pending", Cursor::plan)?;
+        let phase = body.phase()?;
+        let failed = body.optional("failed", |body| Ok(Failed { reason: body.reason()?, release: body.release()? }))?;
+        let slots = [body.optional("slot a", Cursor::release)?, body.optional("slot b", Cursor::release)?];
+        let own = body.array("seed")?;
         match body.0.len() {
-            0 => Ok(Self { installed, seen, pending }),
+            0 => Ok((counter, Self { installed, seen, phase, failed, slots, seed: own })),
             got => Err(DecodeError::Trailing { got }),
         }
+    }
+}
+
+impl Reason {
+    const ALL: [Self; 3] = [Self::FellBack, Self::Health, Self::Asked];
+
+    fn number(self) -> u8 {
+        (1..).zip(Self::ALL).find_map(|(number, reason)| (reason == self).then_some(number)).unwrap_or(0)
     }
 }
 
@@ -167,12 +162,63 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
     sum
 }
 
-fn put_release(out: &mut Vec<u8>, release: &ReleaseId) {
+fn put_optional<T>(
+    out: &mut Vec<u8>,
+    value: Option<&T>,
+    put: impl FnOnce(&mut Vec<u8>, &T) -> Result<(), PlanError>,
+) -> Result<(), PlanError> {
+    out.push(u8::from(value.is_some()));
+    value.map_or(Ok(()), |value| put(out, value))
+}
+
+fn put_phase(out: &mut Vec<u8>, phase: &Phase) -> Result<(), PlanError> {
+    let (number, trial) = match phase {
+        Phase::Idle => (0, None),
+        Phase::Installing(_) => (1, None),
+        Phase::Switching(trial) => (2, Some(trial)),
+        Phase::Trial(trial) => (3, Some(trial)),
+        Phase::Returning(trial, _) => (4, Some(trial)),
+    };
+    out.push(number);
+    if let Phase::Installing(plan) = phase {
+        put_plan(out, plan)?;
+    }
+    if let Some(trial) = trial {
+        out.push(match trial.slot {
+            None => 0,
+            Some(Slot::A) => 1,
+            Some(Slot::B) => 2,
+        });
+        put_release(out, &trial.release)?;
+    }
+    if let Phase::Returning(_, reason) = phase {
+        out.push(reason.number());
+    }
+    Ok(())
+}
+
+fn put_plan(out: &mut Vec<u8>, plan: &Plan) -> Result<(), PlanError> {
+    plan.check()?;
+    put_release(out, &plan.release)?;
+    out.extend(low_byte(plan.components.len()));
+    for component in &plan.components {
+        let target = component.target.as_os_str().as_bytes();
+        out.extend(low_two_bytes(target.len()));
+        out.extend(target);
+        out.extend(component.size.to_be_bytes());
+        out.extend(component.sha256);
+    }
+    Ok(())
+}
+
+fn put_release(out: &mut Vec<u8>, release: &ReleaseId) -> Result<(), PlanError> {
+    release.check()?;
     out.extend(release.sequence.to_be_bytes());
     out.extend(release.security_version.to_be_bytes());
     out.extend(release.manifest);
     out.extend(low_byte(release.version.len()));
     out.extend(release.version.as_bytes());
+    Ok(())
 }
 
 /// A length that was checked to fit one byte.
@@ -215,7 +261,7 @@ impl<'a> Cursor<'a> {
         match self.byte(field)? {
             0 => Ok(None),
             1 => read(self).map(Some),
-            got => Err(DecodeError::Presence { field, got }),
+            got => Err(DecodeError::Value { field, got }),
         }
     }
 
@@ -229,6 +275,37 @@ impl<'a> Cursor<'a> {
         let release = ReleaseId { sequence, security_version, manifest, version };
         release.check()?;
         Ok(release)
+    }
+
+    fn phase(&mut self) -> Result<Phase, DecodeError> {
+        let number = self.byte("phase")?;
+        Ok(match number {
+            0 => Phase::Idle,
+            1 => Phase::Installing(self.plan()?),
+            2 => Phase::Switching(self.trial()?),
+            3 => Phase::Trial(self.trial()?),
+            4 => {
+                let trial = self.trial()?;
+                Phase::Returning(trial, self.reason()?)
+            }
+            got => return Err(DecodeError::Value { field: "a phase", got }),
+        })
+    }
+
+    fn trial(&mut self) -> Result<Trial, DecodeError> {
+        let slot = match self.byte("slot")? {
+            0 => None,
+            1 => Some(Slot::A),
+            2 => Some(Slot::B),
+            got => return Err(DecodeError::Value { field: "a slot", got }),
+        };
+        Ok(Trial { release: self.release()?, slot })
+    }
+
+    fn reason(&mut self) -> Result<Reason, DecodeError> {
+        let got = self.byte("reason")?;
+        let found = Reason::ALL.into_iter().find(|reason| reason.number() == got);
+        found.ok_or(DecodeError::Value { field: "a reason", got })
     }
 
     fn plan(&mut self) -> Result<Plan, DecodeError> {

@@ -1,19 +1,23 @@
-//! `status`: which release runs here.
+//! `status`: what is installed here, what is on trial, and what was refused.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use fleetcast_cli::{CommandError, out, out_json};
-use fleetcast_install::record::Seen;
-use fleetcast_install::{Disk as _, Loaded, RealFs, Record, load};
+use fleetcast_install::record::{Phase, Seen, Slot};
+use fleetcast_install::{Disk as _, Loaded, RealFs, Record, ReleaseId, load};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::config::state_folder;
+use crate::config::folders;
 use crate::device::STATEMENT;
 use crate::events::Release;
+use crate::ledger::{self, Entry};
 
-/// Show which release is installed
+/// Show what is installed, on trial, being received, and was refused
 ///
-/// Reads the device record, also while a daemon runs.
+/// Reads the device record, also while a daemon runs. How far the daemon is, and what it has counted since its start, is
+/// shown if it has a runtime folder.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +34,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "FOLDER")]
     state: Option<String>,
 
-    /// Settings file that names this folder
+    /// Folder where the daemon tells how it is doing
+    #[arg(long, value_name = "FOLDER")]
+    runtime: Option<String>,
+
+    /// Settings file that names these folders
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -38,18 +46,30 @@ pub(super) struct Args {
 #[derive(Debug, Serialize)]
 struct Status {
     v: u8,
-    /// The release that runs, and whose numbers are the rollback floors.
-    installed: Option<Installed>,
+    /// The committed release, whose numbers are the rollback floors.
+    installed: Option<Known>,
+    /// `idle`, `installing`, `switching`, `trial` or `returning`.
+    phase: &'static str,
+    /// A release that is not committed.
+    trial: Option<OnTrial>,
+    /// What was proven to be in the slots, if there are slots.
+    slots: Option<Slots>,
+    /// The release last given up: it is not installed again.
+    failed: Option<Failed>,
     /// Sequence number of the highest release ever followed.
     seen: Option<u64>,
     /// A release whose install was interrupted; the next start of the daemon finishes it.
     pending: Option<Release>,
     /// Sequence number of the release being received.
     receiving: Option<u64>,
+    /// How the daemon is doing: progress, and counters since its start.
+    daemon: Option<Value>,
+    /// The newest refusals, alarms and installs, the newest first.
+    history: Vec<Entry>,
 }
 
 #[derive(Debug, Serialize)]
-struct Installed {
+struct Known {
     #[serde(flatten)]
     release: Release,
     security_version: u32,
@@ -57,16 +77,37 @@ struct Installed {
     manifest: String,
 }
 
+#[derive(Debug, Serialize)]
+struct OnTrial {
+    #[serde(flatten)]
+    release: Known,
+    slot: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Slots {
+    a: Option<Known>,
+    b: Option<Known>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    #[serde(flatten)]
+    release: Known,
+    code: &'static str,
+    reason: String,
+}
+
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let folder = state_folder(self.state, self.config)?;
+        let (folder, runtime) = folders(self.state, self.runtime, self.config)?;
         // A mistyped path is no new device.
         if RealFs.stat(&folder).map_err(CommandError::failed)?.is_none() {
             return Err(CommandError::failed(format!("there is no state folder {}", folder.display()))
                 .hint("correct the path; `fleetcast-recv receive` makes the folder"));
         }
         let record = match load(&RealFs, &folder).map_err(CommandError::failed)? {
-            Loaded::Ok(record) => record,
+            Loaded::Ok(record) => *record,
             Loaded::Missing => Record::default(),
             Loaded::Unreadable { reason } => {
                 let place = folder.display();
@@ -75,45 +116,98 @@ impl Args {
             }
         };
         let statement = RealFs.stat(&folder.join(STATEMENT)).map_err(CommandError::failed)?;
-        let status = Status::new(&record, statement.is_some());
+        let daemon = runtime.as_deref().and_then(ledger::running);
+        let status = Status::new(&record, statement.is_some(), daemon, ledger::history(&folder));
         if self.json { out_json(&status) } else { out(&status.text()) }
     }
 }
 
 impl Status {
-    fn new(record: &Record, has_statement: bool) -> Self {
+    fn new(record: &Record, has_statement: bool, daemon: Option<Value>, history: Vec<Entry>) -> Self {
         let installed = record.installed.as_ref();
         let seen = record.seen.map(|Seen { sequence, .. }| sequence);
         // A kept statement is that of the highest release seen; one of the installed release awaits its removal.
-        let receiving = seen.filter(|&seen| has_statement && installed.is_none_or(|r| r.sequence < seen));
+        let is_new = |seen: &u64| has_statement && installed.is_none_or(|r| r.sequence < *seen);
+        let [a, b] = [Slot::A, Slot::B].map(|slot| record.slot(slot).map(Known::from));
         Self {
             v: 1,
-            installed: installed.map(|r| Installed {
-                release: r.into(),
-                security_version: r.security_version,
-                manifest: hex(&r.manifest),
+            installed: installed.map(Known::from),
+            phase: match record.phase {
+                Phase::Idle => "idle",
+                Phase::Installing(_) => "installing",
+                Phase::Switching(_) => "switching",
+                Phase::Trial(_) => "trial",
+                Phase::Returning(..) => "returning",
+            },
+            trial: record
+                .trial()
+                .map(|trial| OnTrial { release: (&trial.release).into(), slot: trial.slot.map(Slot::name) }),
+            slots: (a.is_some() || b.is_some()).then_some(Slots { a, b }),
+            failed: record.failed.as_ref().map(|failed| Failed {
+                release: (&failed.release).into(),
+                code: failed.reason.code(),
+                reason: failed.reason.to_string(),
             }),
             seen,
-            pending: record.pending.as_ref().map(|plan| (&plan.release).into()),
-            receiving,
+            pending: record.pending().map(|plan| (&plan.release).into()),
+            receiving: seen.filter(is_new),
+            daemon,
+            history,
         }
     }
 
     fn text(&self) -> String {
-        let installed = match &self.installed {
+        let mut text = match &self.installed {
             Some(i) => format!("installed  {}, security version {}\n", i.release, i.security_version),
             None => "installed  nothing yet\n".into(),
         };
-        let receiving = self.receiving.map(|sequence| format!("receiving  sequence {sequence}\n"));
-        let pending = self
-            .pending
-            .as_ref()
-            .map(|release| format!("pending    {release}: its install was interrupted, the next start finishes it\n"));
-        installed + &receiving.unwrap_or_default() + &pending.unwrap_or_default()
+        let mut line = |label: &str, value: String| {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{label:<11}{value}");
+        };
+        if let Some(trial) = &self.trial {
+            let slot = trial.slot.map(|slot| format!(" in slot {slot}")).unwrap_or_default();
+            let end = if self.phase == "returning" { ": it is being given up" } else { ": commit it or roll it back" };
+            line("on trial", format!("{}{slot}{end}", trial.release.release));
+        }
+        if let Some(slots) = &self.slots {
+            for (label, slot) in [("slot a", &slots.a), ("slot b", &slots.b)] {
+                line(label, slot.as_ref().map_or("nothing proven".into(), |known| known.release.to_string()));
+            }
+        }
+        if let Some(failed) = &self.failed {
+            line("given up", format!("{}: {} ({})", failed.release.release, failed.reason, failed.code));
+        }
+        if let Some(sequence) = self.receiving {
+            line("receiving", format!("sequence {sequence}"));
+        }
+        if let Some(daemon) = &self.daemon {
+            let chunks = &daemon["chunks"];
+            if let (Some(have), Some(needed)) = (chunks["have"].as_u64(), chunks["needed"].as_u64()) {
+                line("progress", format!("{have} of {needed} chunks"));
+            }
+            let count = |key: &str| daemon[key].as_u64().unwrap_or_default();
+            let (came, chunks, pages) = (count("datagrams"), count("verified_chunks"), count("verified_pages"));
+            line(
+                "daemon",
+                format!("process {}, {came} packets, {chunks} chunks and {pages} pages verified", daemon["pid"]),
+            );
+        }
+        if let Some(release) = &self.pending {
+            line("pending", format!("{release}: its install was interrupted, the next start finishes it"));
+        }
+        let refused = |entry: &&Entry| matches!(entry.event["event"].as_str(), Some("refused" | "alarm"));
+        if let Some(Entry { time, event }) = self.history.iter().find(refused) {
+            let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+            let (reason, code) = (text("reason"), text("code"));
+            line("refused", format!("sequence {}: {reason} ({code}), at Unix time {time}", event["sequence"]));
+        }
+        text
     }
 }
 
-/// Lower-case hexadecimal digits.
-fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"))
+impl From<&ReleaseId> for Known {
+    fn from(release: &ReleaseId) -> Self {
+        Self { release: release.into(), security_version: release.security_version, manifest: release.manifest_hex() }
+    }
 }

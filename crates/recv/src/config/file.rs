@@ -23,19 +23,67 @@ pub(super) struct File {
     pub(super) groups: Option<Spanned<Vec<String>>>,
     pub(super) source: Option<Spanned<String>>,
     pub(super) state: Option<Spanned<String>>,
+    pub(super) runtime: Option<Spanned<String>>,
     pub(super) receive_buffer: Option<Spanned<String>>,
     pub(super) max_packet: Option<Spanned<u16>>,
     pub(super) staging: Option<Spanned<u16>>,
     pub(super) progress_interval: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) target: Vec<Target>,
+    pub(super) boot: Option<Spanned<Boot>>,
+    pub(super) exec: Option<Spanned<Exec>>,
+    #[serde(default)]
+    pub(super) trial: Trial,
+    #[serde(default)]
+    pub(super) hooks: Hooks,
+}
+
+/// A program and its arguments.
+pub(super) type Command = Spanned<Vec<String>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Boot {
+    pub(super) adapter: Command,
+    pub(super) attempts: Option<Spanned<u8>>,
+    pub(super) timeout: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Exec {
+    pub(super) program: Command,
+    pub(super) timeout: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) trial: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Trial {
+    pub(super) health_check: Option<Command>,
+    pub(super) interval: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<String>>,
+    pub(super) deadline: Option<Spanned<String>>,
+    pub(super) restart: Option<Command>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Hooks {
+    pub(super) before_install: Option<Command>,
+    pub(super) after_install: Option<Command>,
+    pub(super) after_commit: Option<Command>,
+    pub(super) after_rollback: Option<Command>,
+    pub(super) timeout: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Target {
     pub(super) name: Spanned<String>,
-    pub(super) path: Spanned<String>,
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) slots: Option<Spanned<[String; 2]>>,
     pub(super) max_size: Option<Spanned<String>>,
 }
 

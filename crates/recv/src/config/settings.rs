@@ -14,8 +14,9 @@ use fleetcast_net::check_membership;
 use toml::Spanned;
 
 use super::file::{self, File, Lines};
-use super::{Config, ConfigError, TargetPlace};
+use super::{Config, ConfigError, TargetPlace, install};
 use crate::device::STATEMENT;
+use crate::ledger::HISTORY;
 
 /// Smallest and largest `max-packet`: a header with the smallest chunk, and what fits a jumbo frame with the largest.
 const MAX_PACKET: std::ops::RangeInclusive<u16> = 84..=8972;
@@ -74,6 +75,10 @@ pub struct Settings {
     #[arg(long, value_name = "FOLDER")]
     state: Option<String>,
 
+    /// Folder in memory where the daemon tells how it is doing, for `status`
+    #[arg(long, value_name = "FOLDER")]
+    runtime: Option<String>,
+
     /// Receive buffer to ask of the kernel [default: 4M]
     #[arg(long, value_name = "SIZE")]
     receive_buffer: Option<String>,
@@ -93,23 +98,23 @@ pub struct Settings {
 
 /// Where a value stands, to be told when it is wrong.
 #[derive(Clone, Debug)]
-struct Place(String);
+pub(super) struct Place(String);
 
 impl Place {
-    fn wrong(&self, problem: impl std::fmt::Display) -> ConfigError {
+    pub(super) fn wrong(&self, problem: impl std::fmt::Display) -> ConfigError {
         ConfigError { place: self.0.clone(), problem: format!("{problem}"), hint: None }
     }
 }
 
 /// A file that was read, or none.
 #[derive(Debug, Default)]
-struct Source {
+pub(super) struct Source {
     path: PathBuf,
     lines: Lines,
 }
 
 impl Source {
-    fn place<T>(&self, key: &str, value: &Spanned<T>) -> Place {
+    pub(super) fn place<T>(&self, key: &str, value: &Spanned<T>) -> Place {
         Place(format!("{}:{}: {key}", self.path.display(), self.lines.line(value.span().start)))
     }
 
@@ -189,6 +194,7 @@ impl Settings {
         let progress = source.pick("progress-interval", self.progress_interval, file.progress_interval);
         let max_packet = source.pick("max-packet", self.max_packet, file.max_packet);
         let staging = source.pick("staging", self.staging, file.staging);
+        let runtime = source.pick("runtime", self.runtime, file.runtime);
         Ok(Config {
             trust,
             vendor,
@@ -196,8 +202,12 @@ impl Settings {
             interface,
             groups,
             source: only,
+            install: install::install(&source, &targets, file.boot, file.exec)?,
+            trial: install::trial(&source, file.trial)?,
+            hooks: install::hooks(&source, file.hooks)?,
             targets: targets.into_iter().map(|(target, _)| target).collect(),
             state,
+            runtime: runtime.map(|(text, at)| place_of(&text, &at)).transpose()?,
             receive_buffer: receive_buffer(buffer)?,
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
@@ -206,15 +216,20 @@ impl Settings {
     }
 }
 
-/// The state folder alone, for commands that only look: the one given, else that of the file.
+/// The state folder and the runtime folder alone, for commands that only look: those given, else those of the file.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] if there is none, or the file is wrong.
-pub fn state_folder(state: Option<String>, config: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+/// [`ConfigError`] if there is no state folder, or the file is wrong.
+pub fn folders(
+    state: Option<String>,
+    runtime: Option<String>,
+    config: Option<PathBuf>,
+) -> Result<(PathBuf, Option<PathBuf>), ConfigError> {
     let (source, file) = read(config)?;
     let (state, at) = source.need("state", "state", state, file.state)?;
-    place_of(&state, &at)
+    let runtime = source.pick("runtime", runtime, file.runtime);
+    Ok((place_of(&state, &at)?, runtime.map(|(text, at)| place_of(&text, &at)).transpose()?))
 }
 
 fn read(config: Option<PathBuf>) -> Result<(Source, File), ConfigError> {
@@ -274,7 +289,7 @@ fn target(name: &str, path: &str, max_size: u64, at: &Place) -> Result<TargetPla
             "{name:?} is no target name: 1 to 32 letters, digits or `._+~-`, a letter or digit first"
         ))
     })?;
-    Ok(TargetPlace { name: token, path: place_of(path, at)?, max_size })
+    Ok(TargetPlace { name: token, path: place_of(path, at)?, slot_b: None, max_size })
 }
 
 fn target_flags(flags: &[String]) -> Result<Vec<(TargetPlace, Place)>, ConfigError> {
@@ -294,11 +309,18 @@ fn target_tables(source: &Source, tables: Vec<file::Target>) -> Result<Vec<(Targ
             .as_ref()
             .map(|text| quantity::size(text.get_ref()).map_err(|e| source.place("max-size", text).wrong(e)));
         let name_at = source.place("name", &table.name);
-        let path_at = source.place("path", &table.path);
         // The name's place first: a table is known by its name.
         target(table.name.get_ref(), "/x", 0, &name_at)?;
-        let place =
-            target(table.name.get_ref(), table.path.get_ref(), max_size.transpose()?.unwrap_or(u64::MAX), &path_at)?;
+        let max_size = max_size.transpose()?.unwrap_or(u64::MAX);
+        let target = |path: &str, at: &Place| target(table.name.get_ref(), path, max_size, at);
+        let place = match (&table.path, &table.slots) {
+            (Some(path), None) => target(path.get_ref(), &source.place("path", path))?,
+            (None, Some(slots)) => {
+                let ([a, b], at) = (slots.get_ref(), source.place("slots", slots));
+                TargetPlace { slot_b: Some(place_of(b, &at)?), ..target(a, &at)? }
+            }
+            _ => return Err(name_at.wrong("give it either a `path` or two `slots`")),
+        };
         Ok((place, name_at))
     };
     tables.into_iter().map(parse).collect()
@@ -325,13 +347,20 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
         return source.need::<()>("target", "target", None, None).map(drop);
     }
     for (nth, (target, at)) in targets.iter().enumerate() {
-        let twin = targets.iter().take(nth).find(|(other, _)| other.name == target.name || other.path == target.path);
-        if let Some((other, _)) = twin {
-            let same = if other.name == target.name { "name" } else { "path" };
-            return Err(at.wrong(format_args!("targets {} and {} have the same {same}", other.name, target.name)));
+        let TargetPlace { name, path, slot_b, .. } = target;
+        if slot_b.as_ref() == Some(path) {
+            return Err(at.wrong(format_args!("target {name}: both slots are {}", path.display())));
         }
-        if state.starts_with(&target.path) || is_own(state, &target.path) {
-            let TargetPlace { name, path, .. } = target;
+        for (other, _) in targets.iter().take(nth) {
+            let mut paths = other.paths();
+            let same = match (other.name == *name, paths.any(|theirs| target.paths().any(|ours| ours == theirs))) {
+                (true, _) => "name",
+                (_, true) => "path",
+                _ => continue,
+            };
+            return Err(at.wrong(format_args!("targets {} and {name} have the same {same}", other.name)));
+        }
+        if let Some(path) = target.paths().find(|path| state.starts_with(path) || is_own(state, path)) {
             return Err(at.wrong(format_args!("target {name}: {} is the receiver's own, see `state`", path.display())));
         }
     }
@@ -341,7 +370,7 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 /// Whether a path is that of a file that the receiver itself keeps in its state folder, or something in it.
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
-    name.is_some_and(|name| name == "record" || name == STATEMENT || name.starts_with("scratch."))
+    name.is_some_and(|name| ["record", "lock", HISTORY, STATEMENT].contains(&name) || name.starts_with("scratch."))
 }
 
 fn receive_buffer(given: Option<(String, Place)>) -> Result<usize, ConfigError> {

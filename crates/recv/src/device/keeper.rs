@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::session::{Action, RefuseReason};
 use fleetcast_core::trust::{MAX_STATEMENT, Verified};
+use fleetcast_install::exec::environment;
 use fleetcast_install::record::Component;
+use fleetcast_install::record::Reason;
 use fleetcast_install::{
-    Backend, Disk, Fault, Plan, Record, Recovery, ReleaseId, Scratch, Staging as _, State, durable,
+    Backend, Disk, Fault, Installed, Plan, Program, ProgramError, Record, Recovery, ReleaseId, Scratch, Staging, State,
+    durable,
 };
 
-use super::{DeviceError, Outcome, Tell};
-use crate::config::{Config, TargetPlace};
+use super::{DeviceError, Outcome, Standing, Tell};
+use crate::config::{Config, Hooks, TargetPlace};
 use crate::events::{Event, Release};
-use crate::storage::{Proven, Storage, is_failing};
+use crate::storage::{Ready, Storage, is_failing};
 
 /// Why an action was not carried out, nor those behind it.
 pub(super) enum Stop {
@@ -33,14 +36,15 @@ impl From<Fault> for Stop {
 pub(crate) const STATEMENT: &str = "statement";
 
 /// Carries out what the receive session asks for.
-pub(super) struct Keeper<D: Disk, B: Backend<D>> {
+pub(super) struct Keeper<D: Disk> {
     state: State<D>,
-    backend: B,
+    backend: Box<dyn Backend<D>>,
     targets: Vec<TargetPlace>,
+    hooks: Hooks,
     /// Where the statement of the release being received is kept.
     statement: PathBuf,
     /// `None` while no release is being received.
-    pub(super) storage: Option<Storage<D, B::Staging>>,
+    pub(super) storage: Option<Storage<D>>,
     /// The release of that storage.
     release: Option<ReleaseId>,
     /// Pages that chunks wait for.
@@ -53,19 +57,27 @@ pub(super) struct Keeper<D: Disk, B: Backend<D>> {
     pub(super) is_complete: bool,
     /// The manifest of the installed release has come.
     pub(super) heard_installed: bool,
+    /// What is known of a release on trial.
+    pub(super) standing: Standing,
 }
 
-impl<D: Disk, B: Backend<D>> Keeper<D, B> {
-    /// Opens the state folder and completes or withdraws an interrupted install.
-    pub(super) fn open(disk: &D, backend: B, config: &Config, tell: Tell<'_>) -> Result<(Self, Outcome), DeviceError> {
-        let mut state = State::open(disk.clone(), &config.state)?;
+impl<D: Disk> Keeper<D> {
+    /// Opens the state folder, completes or withdraws an interrupted install, and finds out what became of a trial.
+    pub(super) fn open(
+        disk: &D,
+        backend: Box<dyn Backend<D>>,
+        config: &Config,
+        seed: [u8; 16],
+        tell: Tell<'_>,
+    ) -> Result<(Self, Outcome), DeviceError> {
+        let state = State::open(disk.clone(), &config.state, seed)?;
         let statement = config.state.join(STATEMENT);
         durable::remove_leftovers(disk, &statement)?;
-        let outcome = recover(&mut state, &backend, tell)?;
-        let keeper = Self {
+        let mut keeper = Self {
             state,
             backend,
             targets: config.targets.clone(),
+            hooks: config.hooks.clone(),
             statement,
             storage: None,
             release: None,
@@ -74,12 +86,101 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
             failing: None,
             is_complete: false,
             heard_installed: false,
+            standing: Standing::Settled,
         };
+        let outcome = keeper.recover(tell)?;
         Ok((keeper, outcome))
     }
 
     pub(super) fn record(&self) -> &Record {
         self.state.record()
+    }
+
+    /// Asks the hook whether the release that is complete may be installed now.
+    pub(super) fn may_install(&self) -> Result<(), ProgramError> {
+        match (&self.hooks.before_install, &self.release) {
+            (Some(hook), Some(release)) => hook.run(&["before-install".into()], &environment(release)).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells a hook what has happened to a release.
+    fn call(hook: Option<&Program>, verb: &str, release: &ReleaseId, tell: Tell<'_>) {
+        if let Some(hook) = hook
+            && let Err(error) = hook.run(&[verb.into()], &environment(release))
+        {
+            tell(Event::Warning { code: error.code(), reason: error.to_string() });
+        }
+    }
+
+    /// Reads the record anew: a command may have changed it. True if one has.
+    pub(super) fn refresh(&mut self, tell: Tell<'_>) -> Result<bool, Fault> {
+        let before = (self.record().installed.clone(), self.record().failed.clone());
+        if !self.state.refresh()? {
+            return Ok(false);
+        }
+        if let Some(release) = self.record().installed.as_ref().filter(|_| self.record().installed != before.0) {
+            tell(Event::Committed { release: release.into() });
+        }
+        if let Some(failed) = self.record().failed.as_ref().filter(|_| self.record().failed != before.1) {
+            tell(Event::given_up(&failed.release, failed.reason));
+        }
+        if self.record().trial().is_none() {
+            self.standing = Standing::Settled;
+        }
+        Ok(true)
+    }
+
+    /// Makes the release on trial the one that stays.
+    pub(super) fn commit(&mut self, tell: Tell<'_>) -> Result<(), Fault> {
+        let release = self.backend.commit(&mut self.state)?;
+        self.standing = Standing::Settled;
+        tell(Event::Committed { release: (&release).into() });
+        Self::call(self.hooks.after_commit.as_ref(), "after-commit", &release, tell);
+        Ok(())
+    }
+
+    /// Gives up the release on trial. True if it still runs, so that the device must be restarted.
+    pub(super) fn roll_back(&mut self, reason: Reason, tell: Tell<'_>) -> Result<bool, Fault> {
+        let given_up = self.backend.roll_back(&mut self.state, reason)?;
+        self.standing = Standing::Settled;
+        tell(Event::given_up(&given_up.release, reason));
+        Self::call(self.hooks.after_rollback.as_ref(), "after-rollback", &given_up.release, tell);
+        Ok(given_up.still_runs)
+    }
+
+    /// Completes or withdraws what was interrupted.
+    pub(super) fn recover(&mut self, tell: Tell<'_>) -> Result<Outcome, Fault> {
+        match self.backend.recover(&mut self.state) {
+            Ok(Recovery::Completed { release, .. }) => {
+                tell(Event::Installed { release: Release::from(&release), recovered: true });
+                return Ok(Outcome::Installed);
+            }
+            Ok(Recovery::Withdrawn { release, .. }) => {
+                let reason = format!("the interrupted install of {} is withdrawn, and done again", release.version);
+                tell(Event::Warning { code: "install-withdrawn", reason });
+            }
+            Ok(Recovery::Trying { release }) => {
+                self.standing = Standing::Trying;
+                tell(Event::OnTrial { release: (&release).into(), runs: true });
+            }
+            Ok(Recovery::AwaitsStart { release }) => {
+                self.standing = Standing::AwaitsStart;
+                tell(Event::OnTrial { release: (&release).into(), runs: false });
+            }
+            Ok(Recovery::GivenUp { release, reason }) => {
+                tell(Event::given_up(&release, reason));
+                Self::call(self.hooks.after_rollback.as_ref(), "after-rollback", &release, tell);
+            }
+            Ok(_) => {}
+            // Only receiving the same release again, or one that covers it, mends this.
+            Err(fault @ Fault::Torn { .. }) => {
+                let sequence = self.record().pending().map_or(0, |plan| plan.release.sequence);
+                tell(Event::Alarm { sequence, code: fault.code(), reason: fault.to_string() });
+            }
+            Err(fault) => return Err(fault),
+        }
+        Ok(Outcome::Going)
     }
 
     /// The statement of the release that was being received. What cannot be one counts as none.
@@ -103,7 +204,7 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
 
     /// Removes what other releases than `keep` left, but for an install that could not be completed.
     pub(super) fn remove_stale(&self, keep: Option<&[u8; 32]>) -> Result<(), Fault> {
-        let pending = self.record().pending.as_ref().map(|plan| &plan.release.manifest);
+        let pending = self.record().pending().map(|plan| &plan.release.manifest);
         let keep = keep.or(pending);
         Scratch::remove_stale(self.state.disk(), self.state.folder(), keep)?;
         self.targets.iter().try_for_each(|target| self.backend.remove_stale(&target.path, keep).map(drop))
@@ -141,7 +242,7 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
     }
 
     /// The storage of the release being received; the session asks for it only while there is one.
-    pub(super) fn storage(&mut self) -> Result<&mut Storage<D, B::Staging>, Fault> {
+    pub(super) fn storage(&mut self) -> Result<&mut Storage<D>, Fault> {
         self.storage.as_mut().ok_or(Fault::NoComponent { component: 0, count: 0 })
     }
 
@@ -172,7 +273,7 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
     pub(super) fn begin(&mut self, manifest: &Verified<Manifest>, tell: Tell<'_>) -> Result<(), Stop> {
         let digest = manifest.payload_digest();
         let (plan, mut staging) = match self.stage(manifest) {
-            Err(fault) if is_refusal(&fault) => {
+            Err(fault) if fault.is_refusal() => {
                 tell(Event::Refused { sequence: manifest.sequence, code: fault.code(), reason: fault.to_string() });
                 return Err(Stop::Declined);
             }
@@ -203,36 +304,40 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
 
     /// Remembers a release as the highest seen, so that no restart falls for an older one.
     fn follow(&mut self, manifest: &Verified<Manifest>) -> Result<(), Fault> {
-        let mut record = self.record().clone();
-        if record.see(manifest.sequence, *manifest.payload_digest()) {
-            self.state.store(record)?;
-        }
-        Ok(())
+        self.state.update(|record| record.see(manifest.sequence, *manifest.payload_digest())).map(drop)
     }
 
     /// Makes proven images the ones that run, and clears away what was needed for it.
-    pub(super) fn install(&mut self, proven: Proven<D, B::Staging>, tell: Tell<'_>) -> Result<(), Fault> {
-        self.backend.install(&mut self.state, proven.images)?;
-        let cleared = proven.scratch.into_iter().try_for_each(Scratch::remove).and_then(|()| self.forget_statement());
-        if let Some(release) = self.release.take() {
-            tell(Event::Installed { release: Release::from(&release), recovered: false });
+    pub(super) fn install(&mut self, ready: Ready<D>, tell: Tell<'_>) -> Result<Installed, Fault> {
+        let installed = self.backend.install(&mut self.state, ready.images)?;
+        let cleared = ready.scratch.into_iter().try_for_each(Scratch::remove).and_then(|()| self.forget_statement());
+        if let Some(id) = self.release.take() {
+            let release = Release::from(&id);
+            tell(match installed {
+                Installed::Committed => Event::Installed { release, recovered: false },
+                Installed::OnTrial => Event::OnTrial { release, runs: false },
+            });
+            Self::call(self.hooks.after_install.as_ref(), "after-install", &id, tell);
+        }
+        if installed == Installed::OnTrial {
+            self.standing = Standing::AwaitsStart;
         }
         if let Err(fault) = cleared {
-            // The release runs. The next start removes what is left.
+            // The release is installed. The next start removes what is left.
             tell(Event::Warning { code: fault.code(), reason: fault.to_string() });
         }
-        Ok(())
+        Ok(installed)
     }
 
     /// Finds out whether a release can be installed here, and opens room for it beside what other releases have.
-    fn stage(&self, manifest: &Verified<Manifest>) -> Result<(Plan, B::Staging), Fault> {
+    fn stage(&mut self, manifest: &Verified<Manifest>) -> Result<(Plan, Staging<D>), Fault> {
         let plan = self.plan(manifest)?;
         let keep = Some(manifest.payload_digest());
         let mut freed = Scratch::stale(self.state.disk(), self.state.folder(), keep)?;
         for target in &self.targets {
             freed.extend(self.backend.stale(&target.path, keep)?);
         }
-        let staging = self.backend.stage(&plan, self.record().pending.as_ref(), &freed)?;
+        let staging = self.backend.stage(&mut self.state, &plan, &freed)?;
         Ok((plan, staging))
     }
 
@@ -253,32 +358,5 @@ impl<D: Disk, B: Backend<D>> Keeper<D, B> {
             },
             components: manifest.components.iter().enumerate().map(component).collect::<Result<_, Fault>>()?,
         })
-    }
-}
-
-/// Whether a fault is about one release on this device, and not about its storage.
-const fn is_refusal(fault: &Fault) -> bool {
-    matches!(fault, Fault::NoRoom { .. } | Fault::NotRegular { .. } | Fault::Plan(_) | Fault::Uncovered { .. })
-}
-
-fn recover<D: Disk, B: Backend<D>>(state: &mut State<D>, backend: &B, tell: Tell<'_>) -> Result<Outcome, Fault> {
-    match backend.recover(state) {
-        Ok(Recovery::Completed { release, .. }) => {
-            tell(Event::Installed { release: Release::from(&release), recovered: true });
-            Ok(Outcome::Installed)
-        }
-        Ok(Recovery::Withdrawn { release, .. }) => {
-            let reason = format!("the interrupted install of {} is withdrawn: its images are damaged", release.version);
-            tell(Event::Warning { code: "install-withdrawn", reason });
-            Ok(Outcome::Going)
-        }
-        Ok(_) => Ok(Outcome::Going),
-        // Only receiving the same release again, or one that covers it, mends this.
-        Err(fault @ Fault::Torn { .. }) => {
-            let sequence = state.record().pending.as_ref().map_or(0, |plan| plan.release.sequence);
-            tell(Event::Alarm { sequence, code: fault.code(), reason: fault.to_string() });
-            Ok(Outcome::Going)
-        }
-        Err(fault) => Err(fault),
     }
 }

@@ -12,6 +12,7 @@ use crate::progress::Reporter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Installed,
+    OnTrial,
     AlreadyInstalled,
     Interrupt,
     Terminate,
@@ -23,6 +24,7 @@ impl End {
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Installed => ("installed", "done"),
+            Self::OnTrial => ("on-trial", "installed on trial: it runs from the next start of the device on"),
             Self::AlreadyInstalled => {
                 ("already-installed", "already installed: the release on the air is the installed one")
             }
@@ -81,7 +83,7 @@ pub(super) fn conclude(
 ) -> Result<(), CommandError> {
     let Left { chunks, traffic, installed } = left;
     let ok = match &ended {
-        Ok(End::Installed | End::AlreadyInstalled) => true,
+        Ok(End::Installed | End::OnTrial | End::AlreadyInstalled) => true,
         Ok(End::Terminate) => !options.once && chunks.is_none(),
         Ok(End::Interrupt | End::Timeout) | Err(_) => false,
     };

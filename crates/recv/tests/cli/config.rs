@@ -29,6 +29,51 @@ fn check(folder: &Folder, text: &str) -> Done {
 }
 
 #[test]
+fn the_example_with_slots_is_good_and_so_are_the_defaults_it_shows() {
+    let folder = folder();
+    std::fs::copy(folder.path("key.pem"), folder.path("release-key.pub.pem")).unwrap();
+    let example = std::fs::read_to_string(shipped("examples/recv-slots.toml")).unwrap();
+    check(&folder, &example).ok();
+    let shown = ["attempts", "timeout", "interval", "deadline", "before-install"];
+    let uncomment = |line: &str| match line.strip_prefix('#') {
+        Some(key) if shown.iter().any(|name| key.starts_with(&format!("{name} = "))) => key.to_owned(),
+        _ => line.to_owned(),
+    };
+    check(&folder, &example.lines().map(uncomment).collect::<Vec<_>>().join("\n")).ok();
+}
+
+#[test]
+fn ways_to_install_do_not_mix_and_programs_are_absolute() {
+    let folder = folder();
+    std::fs::copy(folder.path("key.pem"), folder.path("release-key.pub.pem")).unwrap();
+    let example = std::fs::read_to_string(shipped("examples/recv-slots.toml")).unwrap();
+    let boot = "adapter = [\"/usr/lib/fleetcast/boot/uboot\"]";
+    for (from, to, problem) in [
+        ("[boot]", "[boot.x]", "unknown field"),
+        (boot, "adapter = []", "adapter: the list is empty"),
+        (boot, "adapter = [\"uboot\"]", "no absolute path"),
+        ("#attempts = 3", "attempts = 0", "attempts: 1 to 9 are possible"),
+        ("#timeout = \"30s\"", "timeout = \"soon\"", "timeout: "),
+        ("slots = [\"/dev/disk/by-partlabel/kernel-a\", ", "slots = [", "expected an array of length 2"),
+        ("/dev/disk/by-partlabel/kernel-a", "/dev/disk/by-partlabel/kernel-b", "both slots are"),
+        ("/dev/disk/by-partlabel/kernel-a", "/dev/disk/by-partlabel/rootfs-b", "have the same path"),
+        ("slots = [\"/dev/disk/by-partlabel/kernel-a\"", "path = \"/x\"\nslots = [\"/y\"", "either a `path` or two"),
+        ("[hooks]", "[exec]\nprogram = [\"/x\"]\n[hooks]", "there is a table boot too"),
+    ] {
+        let text = example.replace(from, to);
+        assert_ne!(text, example, "{from}");
+        check(&folder, &text).failed(78, &["recv.toml:", problem]);
+    }
+    let without = example.replace("[boot]", "[unused]").replace(boot, "");
+    let start = without.find("[unused]").unwrap();
+    let end = without.find("# A new release is on trial").unwrap();
+    check(&folder, &[&without[..start], &without[end..]].concat()).failed(78, &["there is no table boot"]);
+    let path = example
+        .replace("slots = [\"/dev/disk/by-partlabel/kernel-a\", \"/dev/disk/by-partlabel/kernel-b\"]", "path = \"/x\"");
+    check(&folder, &path).failed(78, &["has no `slots`"]);
+}
+
+#[test]
 fn the_example_is_good() {
     let folder = folder();
     std::fs::copy(folder.path("key.pem"), folder.path("release-key.pub.pem")).unwrap();

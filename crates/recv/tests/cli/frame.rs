@@ -7,7 +7,7 @@ use fleetcast_netlab::command_line::{Done, assert_help};
 
 #[test]
 fn help_is_as_reviewed() {
-    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["receive", "status", "check-config"]);
+    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["receive", "status", "commit", "rollback", "check-config"]);
 }
 
 #[test]
@@ -30,7 +30,11 @@ fn status_of_a_new_device_a_full_disk_and_a_damaged_record() {
     fs::create_dir(folder.path("state")).unwrap();
     assert_eq!(folder.recv(&["status", "--state", "state"]).ok().stdout, "installed  nothing yet\n");
     let json = folder.recv(&["status", "--state", "state", "--json"]).ok().stdout;
-    assert_eq!(json, "{\"v\":1,\"installed\":null,\"seen\":null,\"pending\":null,\"receiving\":null}\n");
+    assert_eq!(
+        json,
+        "{\"v\":1,\"installed\":null,\"phase\":\"idle\",\"trial\":null,\"slots\":null,\"failed\":null,\"seen\":null,\
+         \"pending\":null,\"receiving\":null,\"daemon\":null,\"history\":[]}\n"
+    );
     folder.recv(&["status"]).failed(78, &["--state: state is not set"]);
 
     let full = File::options().write(true).open("/dev/full").unwrap();

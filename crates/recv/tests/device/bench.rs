@@ -9,10 +9,10 @@ use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_install::faulty::Faulty;
 use fleetcast_install::sim::SimDisk;
-use fleetcast_install::{Disk, DiskFile as _, FileBackend, durable};
+use fleetcast_install::{Disk, DiskFile as _, durable};
 use fleetcast_netlab::release::{CLASS, Release, VENDOR, trust};
 use fleetcast_netlab::sim::{Carousel, Channel, Losses};
-use fleetcast_recv::config::{Config, TargetPlace};
+use fleetcast_recv::config::{Config, Hooks, Install, TargetPlace, TrialCare};
 use fleetcast_recv::device::{Device, DeviceError, Outcome};
 use fleetcast_recv::events::Event;
 use rustix::io::Errno;
@@ -106,7 +106,7 @@ impl Job {
         self.check_targets(disk, true);
         let mut expected: Vec<_> = self.images.keys().cloned().collect();
         expected.extend(TARGETS.iter().filter(|(.., old)| old.is_some()).map(|(_, path, _)| PathBuf::from(path)));
-        expected.push(Path::new(STATE).join("record"));
+        expected.extend(["lock", "record"].map(|name| Path::new(STATE).join(name)));
         expected.sort();
         expected.dedup();
         assert_eq!(disk.files().into_keys().collect::<Vec<_>>(), expected, "nothing is left over");
@@ -135,6 +135,7 @@ pub(crate) fn config() -> Config {
     let target = |(name, path, _): (&str, &str, _)| TargetPlace {
         name: Token::new(name).unwrap(),
         path: path.into(),
+        slot_b: None,
         max_size: u64::MAX,
     };
     Config {
@@ -145,6 +146,15 @@ pub(crate) fn config() -> Config {
         groups: vec![],
         source: None,
         targets: TARGETS.map(target).to_vec(),
+        install: Install::File,
+        trial: TrialCare {
+            health_check: None,
+            interval: Duration::from_secs(10),
+            deadline: Duration::from_mins(10),
+            restart: None,
+        },
+        hooks: Hooks::default(),
+        runtime: None,
         state: STATE.into(),
         receive_buffer: 1,
         max_packet: 1500,
@@ -154,18 +164,22 @@ pub(crate) fn config() -> Config {
 }
 
 /// A device that is running.
-pub(crate) struct Running<D: Disk> {
-    pub(crate) device: Device<D, FileBackend<D>>,
+pub(crate) struct Running<D: Disk + 'static> {
+    pub(crate) device: Device<D>,
     pub(crate) events: Vec<Event>,
     pub(crate) outcome: Outcome,
     pub(crate) now: u64,
 }
 
-impl<D: Disk> Running<D> {
+impl<D: Disk + 'static> Running<D> {
     pub(crate) fn start(disk: &D) -> Result<Self, DeviceError> {
+        Self::start_as(disk, &config())
+    }
+
+    pub(crate) fn start_as(disk: &D, config: &Config) -> Result<Self, DeviceError> {
         let mut events = Vec::new();
-        let backend = FileBackend::new(disk.clone());
-        let (device, outcome) = Device::open(disk, backend, &config(), 7, &mut |event| events.push(event))?;
+        let backend = config.install.backend(disk, &config.targets);
+        let (device, outcome) = Device::open(disk, backend, config, [7; 16], &mut |event| events.push(event))?;
         Ok(Self { device, events, outcome, now: 0 })
     }
 
@@ -201,7 +215,10 @@ impl<D: Disk> Running<D> {
 }
 
 /// Starts and feeds.
-pub(crate) fn run<D: Disk>(disk: &D, packets: impl IntoIterator<Item = Vec<u8>>) -> Result<Outcome, DeviceError> {
+pub(crate) fn run<D: Disk + 'static>(
+    disk: &D,
+    packets: impl IntoIterator<Item = Vec<u8>>,
+) -> Result<Outcome, DeviceError> {
     let mut running = Running::start(disk)?;
     running.feed(packets)
 }

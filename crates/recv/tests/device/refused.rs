@@ -102,7 +102,7 @@ fn a_torn_install_is_mended_by_the_same_release_or_a_newer_whole_one_and_others_
             assert!(operations > cut, "the install has such a moment");
             let Ok(Loaded::Ok(record)) = fleetcast_install::load(&disk, Path::new(STATE)) else { return None };
             let left = files(&disk, ".part");
-            (record.pending.is_some() && left.len() == 1).then(|| {
+            (record.pending().is_some() && left.len() == 1).then(|| {
                 disk.remove(&left[0].0).unwrap();
                 disk.fork()
             })

@@ -1,6 +1,5 @@
 //! Killed or cut off at any moment, and started again.
 
-use fleetcast_install::FileBackend;
 use fleetcast_install::sim::SimDisk;
 use fleetcast_recv::device::{Outcome, recover};
 use rustix::io::Errno;
@@ -149,7 +148,7 @@ fn a_device_that_cannot_listen_still_completes_an_interrupted_install() {
     // The install is among the last of the operations.
     let completes = |cut: &u64| {
         let (after, _) = failing(disk(), *cut..u64::MAX, Errno::IO, |disk| drop(run(disk, packets.clone())));
-        let outcome = recover(&after, FileBackend::new(after.clone()), &config(), &mut |_| {}).unwrap();
+        let outcome = recover(&after, config().install.backend(&after, &[]), &config(), [7; 16], &mut |_| {}).unwrap();
         job.check_targets(&after, outcome == Outcome::Installed);
         outcome == Outcome::Installed
     };

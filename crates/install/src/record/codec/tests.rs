@@ -31,10 +31,38 @@ fn plan() -> impl Strategy<Value = Plan> {
     })
 }
 
+fn trial() -> impl Strategy<Value = Trial> {
+    let slot = prop_oneof![Just(None), Just(Some(Slot::A)), Just(Some(Slot::B))];
+    (release(), slot).prop_map(|(release, slot)| Trial { release, slot })
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    prop_oneof![Just(Reason::FellBack), Just(Reason::Health), Just(Reason::Asked)]
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    prop_oneof![
+        Just(Phase::Idle),
+        plan().prop_map(Phase::Installing),
+        trial().prop_map(Phase::Switching),
+        trial().prop_map(Phase::Trial),
+        (trial(), reason()).prop_map(|(trial, reason)| Phase::Returning(trial, reason)),
+    ]
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let seen = (any::<u64>(), any::<[u8; 32]>()).prop_map(|(sequence, manifest)| Seen { sequence, manifest });
-    (proptest::option::of(release()), proptest::option::of(seen), proptest::option::of(plan()))
-        .prop_map(|(installed, seen, pending)| Record { installed, seen, pending })
+    let failed = (release(), reason()).prop_map(|(release, reason)| Failed { release, reason });
+    let slots = [proptest::option::of(release()), proptest::option::of(release())];
+    let optional = (proptest::option::of(release()), proptest::option::of(seen), proptest::option::of(failed));
+    (optional, phase(), slots, any::<[u8; 16]>()).prop_map(|((installed, seen, failed), phase, slots, seed)| Record {
+        installed,
+        seen,
+        phase,
+        failed,
+        slots,
+        seed,
+    })
 }
 
 /// Makes the checksum right again, so that what stands behind it is reached.
@@ -47,25 +75,28 @@ fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn what_is_encoded_decodes_to_itself(record in record()) {
-        let bytes = record.encode().unwrap();
-        prop_assert!(bytes.len() <= MAX_RECORD as usize);
-        prop_assert_eq!(Record::decode(&bytes).unwrap(), record);
+    fn what_is_encoded_decodes_to_itself(record in record(), counter in any::<u64>()) {
+        let mut bytes = record.encode(counter).unwrap();
+        prop_assert!(bytes.len() <= MAX_COPY);
+        // What stands behind it is of another copy.
+        bytes.extend([7; 5]);
+        prop_assert_eq!(Record::decode(&bytes).unwrap(), (counter, record));
     }
 
     #[test]
     fn no_bytes_panic(bytes in vec(any::<u8>(), 0..400)) {
         prop_assert!(Record::decode(&bytes).is_err());
-        let framed = [&MAGIC[..], &[FORMAT], &bytes, &[0; CHECKSUM]].concat();
+        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        let framed = [&MAGIC[..], &[FORMAT], &[0; 8], &length, &bytes, &[0; CHECKSUM]].concat();
         let framed = with_checksum(framed);
-        if let Ok(record) = Record::decode(&framed) {
-            prop_assert_eq!(record.encode().unwrap(), framed);
+        if let Ok((counter, record)) = Record::decode(&framed) {
+            prop_assert_eq!(record.encode(counter).unwrap(), framed);
         }
     }
 
     #[test]
     fn a_changed_byte_is_noticed(record in record(), at in any::<prop::sample::Index>(), by in 1..=255_u8) {
-        let mut bytes = record.encode().unwrap();
+        let mut bytes = record.encode(1).unwrap();
         let at = at.index(bytes.len());
         bytes[at] ^= by;
         prop_assert!(Record::decode(&bytes).is_err());
@@ -75,19 +106,19 @@ proptest! {
     fn a_changed_byte_under_a_right_checksum_gives_an_error_or_another_record(
         record in record(), at in any::<prop::sample::Index>(), by in 1..=255_u8,
     ) {
-        let mut bytes = record.encode().unwrap();
+        let mut bytes = record.encode(1).unwrap();
         let body = bytes.len() - CHECKSUM;
         bytes[at.index(body)] ^= by;
         let bytes = with_checksum(bytes);
-        if let Ok(other) = Record::decode(&bytes) {
-            prop_assert_ne!(&other, &record);
-            prop_assert_eq!(other.encode().unwrap(), bytes);
+        if let Ok((counter, other)) = Record::decode(&bytes) {
+            prop_assert_ne!((counter, &other), (1, &record));
+            prop_assert_eq!(other.encode(counter).unwrap(), bytes);
         }
     }
 
     #[test]
     fn a_cut_record_is_noticed(record in record(), at in any::<prop::sample::Index>()) {
-        let bytes = record.encode().unwrap();
+        let bytes = record.encode(1).unwrap();
         let cut = &bytes[..at.index(bytes.len())];
         prop_assert!(Record::decode(cut).is_err());
         prop_assert!(Record::decode(&with_checksum(cut.to_vec())).is_err());
@@ -101,8 +132,8 @@ fn sample() -> Plan {
 }
 
 fn error_of(plan: &Plan) -> &'static str {
-    let record = Record { pending: Some(plan.clone()), ..Record::default() };
-    record.encode().map_or_else(|error| error.code(), |_| "ok")
+    let record = Record { phase: Phase::Installing(plan.clone()), ..Record::default() };
+    record.encode(1).map_or_else(|error| error.code(), |_| "ok")
 }
 
 #[test]
@@ -136,28 +167,33 @@ fn one_deviation_gives_its_own_error() {
     let full = Record {
         installed: Some(sample().release),
         seen: Some(Seen { sequence: 8, manifest: [1; 32] }),
-        pending: Some(sample()),
+        phase: Phase::Returning(Trial { release: sample().release, slot: Some(Slot::B) }, Reason::Health),
+        ..Record::default()
     };
-    let good = full.encode().unwrap();
+    let good = full.encode(1).unwrap();
     let code = |bytes: &[u8]| Record::decode(bytes).map_or_else(|error| error.code(), |_| "ok");
     assert_eq!(code(&good), "ok");
     assert_eq!(code(&[]), "truncated");
-    assert_eq!(code(&good[..5 + CHECKSUM - 1]), "truncated");
-    assert_eq!(code(&vec![0; MAX_RECORD as usize + 1]), "too-long");
+    assert_eq!(code(&good[..HEAD + CHECKSUM - 1]), "truncated");
     let set = |at: usize, to: u8| {
         let mut bytes = good.clone();
         bytes[at] = to;
         with_checksum(bytes)
     };
     assert_eq!(code(&set(0, b'f')), "magic");
-    assert_eq!(code(&set(4, 2)), "format");
-    assert_eq!(code(&set(5, 2)), "presence");
-    let version = 5 + 1 + 8 + 4 + 32;
+    assert_eq!(code(&set(4, 1)), "format");
+    assert_eq!(code(&set(HEAD, 2)), "value");
+    let version = HEAD + 1 + 8 + 4 + 32;
     assert_eq!(code(&set(version + 1, 0xFF)), "text");
     assert_eq!(code(&set(version, 65)), "plan-version");
     assert_eq!(code(&set(version, 255)), "truncated");
+    let phase = version + 1 + 3 + 1 + 8 + 32;
+    assert_eq!(code(&set(phase, 5)), "value");
+    assert_eq!(code(&set(phase + 1, 3)), "value");
+    assert_eq!(code(&set(phase + 2 + 8 + 4 + 32 + 1 + 3, 4)), "value");
     let mut longer = good.clone();
-    longer.push(0);
+    longer.insert(good.len() - CHECKSUM, 0);
+    longer[HEAD - 1] += 1;
     assert_eq!(code(&longer), "checksum");
     assert_eq!(code(&with_checksum(longer)), "trailing");
 }
@@ -172,11 +208,14 @@ fn the_largest_record_fits_its_bound() {
     let full = Record {
         installed: Some(release.clone()),
         seen: Some(Seen { sequence: 1, manifest: [1; 32] }),
-        pending: Some(Plan { release, components: components.collect() }),
+        failed: Some(Failed { release: release.clone(), reason: Reason::Asked }),
+        slots: [Some(release.clone()), Some(release.clone())],
+        phase: Phase::Installing(Plan { release, components: components.collect() }),
+        seed: [7; 16],
     };
-    let bytes = full.encode().unwrap();
-    assert!(bytes.len() <= MAX_RECORD as usize, "{}", bytes.len());
-    assert_eq!(Record::decode(&bytes).unwrap(), full);
+    let bytes = full.encode(1).unwrap();
+    assert!(bytes.len() <= MAX_COPY, "{}", bytes.len());
+    assert_eq!(Record::decode(&bytes).unwrap(), (1, full));
 }
 
 #[test]
@@ -187,7 +226,7 @@ fn seen_only_rises_and_keeps_the_first() {
     assert!(!record.see(4, [4; 32]));
     assert_eq!(record.seen, Some(Seen { sequence: 5, manifest: [5; 32] }));
     let release = ReleaseId { sequence: 6, manifest: [6; 32], ..sample().release };
-    let installed = record.with_installed(&release);
-    assert_eq!(installed.seen, Some(Seen { sequence: 6, manifest: [6; 32] }));
-    assert_eq!(installed.installed, Some(release));
+    record.set_installed(&release);
+    assert_eq!(record.seen, Some(Seen { sequence: 6, manifest: [6; 32] }));
+    assert_eq!(record.installed, Some(release));
 }

@@ -1,0 +1,162 @@
+//! The `exec` backend: a program gets the verified images.
+//!
+//! | verb | what the program does |
+//! | --- | --- |
+//! | `install NAME=PATH...` | installs these images; may be repeated with the same ones |
+//! | `status` | prints `new` if the release of the last install runs, `pending` if it runs from the next start on, `old` if the device fell back |
+//! | `commit` | keeps it |
+//! | `rollback` | gives it up |
+//!
+//! The last three are for programs whose installs are on trial. Names are those of install targets. The environment has
+//! `FLEETCAST_VERSION`, `FLEETCAST_SEQUENCE`, `FLEETCAST_SECURITY_VERSION` and `FLEETCAST_MANIFEST` (SHA-256 of the
+//! manifest payload in hexadecimal). Exit codes: 0 done, 75 not now, all else failed.
+//!
+//! Images are received into partial files beside the paths of their targets. They stay until the program has succeeded:
+//! after a power cut they are proven again, and the program is run again.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::backend::{Backend, Installed, Recovery, RolledBack};
+use crate::disk::Disk;
+use crate::fault::Fault;
+use crate::program::{Program, ProgramError};
+use crate::record::{Phase, Plan, Reason, ReleaseId, Trial};
+use crate::staging::{Proven, Staging};
+use crate::state::State;
+use crate::trial::{self, Chain, Whereabouts};
+use crate::{partial, parts};
+
+/// What takes over images: a program, or a simulated one.
+pub trait HandOver: std::fmt::Debug {
+    /// Asks it to do something for a release. Gives its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgramError`].
+    fn ask(&self, release: &ReleaseId, args: &[OsString]) -> Result<String, ProgramError>;
+}
+
+impl HandOver for Program {
+    fn ask(&self, release: &ReleaseId, args: &[OsString]) -> Result<String, ProgramError> {
+        self.run(args, &environment(release))
+    }
+}
+
+/// What programs are told about a release.
+#[must_use]
+pub fn environment(release: &ReleaseId) -> [(&'static str, String); 4] {
+    [
+        ("FLEETCAST_VERSION", release.version.clone()),
+        ("FLEETCAST_SEQUENCE", release.sequence.to_string()),
+        ("FLEETCAST_SECURITY_VERSION", release.security_version.to_string()),
+        ("FLEETCAST_MANIFEST", release.manifest_hex()),
+    ]
+}
+
+/// Hands images to a program. See the module's text.
+#[derive(Debug)]
+pub struct ExecBackend<D: Disk, H: HandOver> {
+    disk: D,
+    program: H,
+    /// Targets and their names.
+    names: Vec<(PathBuf, String)>,
+    /// Releases must be committed.
+    has_trial: bool,
+}
+
+impl<D: Disk, H: HandOver> ExecBackend<D, H> {
+    /// A backend on a disk; `names` has the name of each target.
+    pub fn new(disk: D, program: H, names: Vec<(PathBuf, String)>, has_trial: bool) -> Self {
+        Self { disk, program, names, has_trial }
+    }
+}
+
+impl<D: Disk, H: HandOver> Chain for ExecBackend<D, H> {
+    fn whereabouts(&self, trial: &Trial) -> Result<Whereabouts, Fault> {
+        match &*self.program.ask(&trial.release, &["status".into()])? {
+            "new" => Ok(Whereabouts::Runs),
+            "pending" => Ok(Whereabouts::Awaits),
+            "old" => Ok(Whereabouts::Gone),
+            answer => Err(Fault::Answer { verb: "status", answer: answer.into(), expected: "new, pending or old" }),
+        }
+    }
+
+    fn keep(&self, trial: &Trial) -> Result<(), Fault> {
+        Ok(self.program.ask(&trial.release, &["commit".into()]).map(drop)?)
+    }
+
+    fn check_way_back(&self, _: &Trial) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn give_up(&self, trial: &Trial) -> Result<(), Fault> {
+        Ok(self.program.ask(&trial.release, &["rollback".into()]).map(drop)?)
+    }
+}
+
+impl<D: Disk, H: HandOver> Backend<D> for ExecBackend<D, H> {
+    fn recover(&self, state: &mut State<D>) -> Result<Recovery, Fault> {
+        trial::recover(self, state)
+    }
+
+    fn stage(&self, state: &mut State<D>, plan: &Plan, freed: &[PathBuf]) -> Result<Staging<D>, Fault> {
+        if let Some(trial) = state.record().trial() {
+            return Err(Fault::OnTrial { version: trial.release.version.clone() });
+        }
+        partial::open(&self.disk, plan, freed)
+    }
+
+    fn install(&self, state: &mut State<D>, images: Proven<D>) -> Result<Installed, Fault> {
+        let mut staging = images.into_inner();
+        // The names too: after a power cut the program gets the same images.
+        staging.flush()?;
+        let release = staging.plan().release.clone();
+        let mut args = vec![OsString::from("install")];
+        for (part, component) in staging.parts() {
+            let name = self.names.iter().find(|(target, _)| *target == component.target);
+            let mut arg = OsString::from(name.map_or("", |(_, name)| name));
+            arg.push("=");
+            arg.push(part.path());
+            args.push(arg);
+        }
+        self.program.ask(&release, &args)?;
+        let installed = if self.has_trial { Installed::OnTrial } else { Installed::Committed };
+        state.update(|record| match installed {
+            Installed::Committed => record.set_installed(&release),
+            Installed::OnTrial => {
+                record.see(release.sequence, release.manifest);
+                record.phase = Phase::Trial(Trial { release: release.clone(), slot: None });
+            }
+        })?;
+        partial::discard(&self.disk, &staging)?;
+        Ok(installed)
+    }
+
+    fn commit(&self, state: &mut State<D>) -> Result<ReleaseId, Fault> {
+        trial::commit(self, state)
+    }
+
+    fn roll_back(&self, state: &mut State<D>, reason: Reason) -> Result<RolledBack, Fault> {
+        trial::roll_back(self, state, reason)
+    }
+
+    fn stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+        parts::stale_staged(&self.disk, target, keep)
+    }
+
+    fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+        parts::remove_unlocked(&self.disk, self.stale(target, keep)?)
+    }
+
+    fn discard(&self, staging: Staging<D>) -> Result<(), Fault> {
+        partial::discard(&self.disk, &staging)
+    }
+
+    fn old_image(&self, _: &Path) -> Option<PathBuf> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The life of a release on trial, whatever starts it: see the table in [`crate::record`].
+
+use crate::backend::{Recovery, RolledBack};
+use crate::disk::Disk;
+use crate::fault::Fault;
+use crate::record::{Failed, Phase, Reason, ReleaseId, Trial};
+use crate::state::State;
+
+/// Where a release on trial is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// It runs.
+    Runs,
+    /// It runs from the next start on.
+    Awaits,
+    /// What ran before runs, and will.
+    Gone,
+}
+
+/// What starts releases on trial. Each method may be repeated.
+pub(crate) trait Chain {
+    fn whereabouts(&self, trial: &Trial) -> Result<Whereabouts, Fault>;
+    /// The release stays.
+    fn keep(&self, trial: &Trial) -> Result<(), Fault>;
+    /// Whether there is something to go back to.
+    fn check_way_back(&self, trial: &Trial) -> Result<(), Fault>;
+    /// From the next start on what ran before runs.
+    fn give_up(&self, trial: &Trial) -> Result<(), Fault>;
+}
+
+pub(crate) fn recover<D: Disk>(chain: &impl Chain, state: &mut State<D>) -> Result<Recovery, Fault> {
+    match state.record().phase.clone() {
+        Phase::Idle | Phase::Installing(_) => Ok(Recovery::Nothing),
+        Phase::Switching(trial) => match chain.whereabouts(&trial)? {
+            // The boot loader was never told. What was received is still there, and will be proven again.
+            Whereabouts::Gone => {
+                leave(state, &trial, |record| record.phase = Phase::Idle)?;
+                Ok(Recovery::Withdrawn { release: trial.release, lost: vec![] })
+            }
+            Whereabouts::Runs | Whereabouts::Awaits => {
+                leave(state, &trial, |record| record.phase = Phase::Trial(trial.clone()))?;
+                recover(chain, state)
+            }
+        },
+        Phase::Trial(trial) => match chain.whereabouts(&trial)? {
+            Whereabouts::Runs => Ok(Recovery::Trying { release: trial.release }),
+            Whereabouts::Awaits => Ok(Recovery::AwaitsStart { release: trial.release }),
+            Whereabouts::Gone => give_up(chain, state, &trial, Reason::FellBack),
+        },
+        Phase::Returning(trial, reason) => give_up(chain, state, &trial, reason),
+    }
+}
+
+pub(crate) fn commit<D: Disk>(chain: &impl Chain, state: &mut State<D>) -> Result<ReleaseId, Fault> {
+    state.refresh()?;
+    recover(chain, state)?;
+    let Phase::Trial(trial) = state.record().phase.clone() else { return Err(Fault::NoTrial) };
+    if chain.whereabouts(&trial)? != Whereabouts::Runs {
+        return Err(Fault::NotStarted { version: trial.release.version });
+    }
+    // The boot loader first: if power fails between both, the release is still on trial, and can be committed again.
+    chain.keep(&trial)?;
+    leave(state, &trial, |record| record.set_installed(&trial.release))?;
+    Ok(trial.release)
+}
+
+pub(crate) fn roll_back<D: Disk>(
+    chain: &impl Chain,
+    state: &mut State<D>,
+    reason: Reason,
+) -> Result<RolledBack, Fault> {
+    state.refresh()?;
+    if let Recovery::GivenUp { release, .. } = recover(chain, state)? {
+        return Ok(RolledBack { release, still_runs: false });
+    }
+    let Phase::Trial(trial) = state.record().phase.clone() else { return Err(Fault::NoTrial) };
+    chain.check_way_back(&trial)?;
+    let still_runs = chain.whereabouts(&trial)? == Whereabouts::Runs;
+    leave(state, &trial, |record| record.phase = Phase::Returning(trial.clone(), reason))?;
+    give_up(chain, state, &trial, reason)?;
+    Ok(RolledBack { release: trial.release, still_runs })
+}
+
+fn give_up<D: Disk>(
+    chain: &impl Chain,
+    state: &mut State<D>,
+    trial: &Trial,
+    reason: Reason,
+) -> Result<Recovery, Fault> {
+    chain.give_up(trial)?;
+    leave(state, trial, |record| {
+        record.phase = Phase::Idle;
+        record.failed = Some(Failed { release: trial.release.clone(), reason });
+        if let Some(slot) = trial.slot {
+            record.set_slot(slot, None);
+        }
+    })?;
+    Ok(Recovery::GivenUp { release: trial.release.clone(), reason })
+}
+
+/// Changes the record if it still has this trial: another process may have ended it in the meantime.
+fn leave<D: Disk>(
+    state: &mut State<D>,
+    trial: &Trial,
+    change: impl FnOnce(&mut crate::record::Record),
+) -> Result<(), Fault> {
+    let is_same = state.update(|record| {
+        let is_same = record.trial() == Some(trial);
+        if is_same {
+            change(record);
+        }
+        is_same
+    })?;
+    if is_same { Ok(()) } else { Err(Fault::NoTrial) }
+}
