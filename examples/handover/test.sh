@@ -554,9 +554,9 @@ direct() {
 # multicasts BUNDLE SEQUENCE: one release, on the air until the test ends or the next one replaces it.
 multicasts() {
   fleetcast-sign create --key "$work/fleetcast.pem" --vendor acme.example --class board-a --version "$2.0" --sequence "$2" \
-    --image bundle="$1" --out "$dir/$2.fleetcast"
+    --image bundle="$1" --out "$dir/$2.fleetcast" >"$dir/sign.log"
   [ -z "${sender:-}" ] || { kill "$sender"; wait "$sender" || true; }
-  fleetcast-send run "$dir/$2.fleetcast" --image bundle="$1" --group 239.255.70.67:4701 --interface lo --rate 200M \
+  fleetcast-send run "$dir/$2.fleetcast" --image bundle="$1" --group 239.255.70.67:4701 --interface lo --rate 80M \
     >"$dir/send.log" 2>&1 &
   sender=$!
 }
@@ -575,13 +575,14 @@ end_to_end() {
     printf '"%s", ' "${program[@]}"
     printf ']\ntimeout = "2min"\n'
   } >"$dir/recv.toml"
-  fleetcast-recv check-config "$dir/recv.toml"
+  fleetcast-recv check-config "$dir/recv.toml" >"$dir/recv.log"
 
   multicasts "$dir/1" 1
   receives 120s || { cat "$dir/recv.log" >&2; fail "$kind: fleetcast-recv has not installed the release"; }
   holds b 1
   reboot
   runs b
+  "${program[@]}" commit
   pass "signed, multicast, verified, handed over: the other slot holds the image, bit for bit, and runs"
 
   remember
