@@ -7,6 +7,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use crate::cbor::{self, CborError};
 use crate::reader::Reader;
@@ -82,6 +83,36 @@ pub struct Manifest {
     pub components: Vec<Component>,
     /// Sequences a device may run now, least and greatest; `None` for any (RFC 9124 §3.6).
     pub from: Option<(u64, u64)>,
+    /// Hardware revisions it is for, least and greatest; `None` for any \[M-9\].
+    pub hardware: Option<(u64, u64)>,
+    /// Which share of the devices may install from when; empty for all, at once \[M-10\].
+    pub waves: Vec<Share>,
+}
+
+/// A part of the devices, and when they may install.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Of 1,000 devices, those that may, 1 ..= 1,000.
+    pub share: u16,
+    /// Unix time in seconds from which on they may, below 2^40.
+    pub time: u64,
+}
+
+/// Most shares of a release.
+pub const MAX_WAVES: usize = 8;
+/// Latest time of a share, exclusive.
+pub const MAX_TIME: u64 = 1 << 40;
+const WAVE_TAG: &[u8; 16] = b"fleetcast-wave-1";
+
+/// A device's number in the waves of the release with this sequence, 0 ..= 999: others go first in each release.
+///
+/// Spec §4 \[M-10\].
+#[must_use]
+pub fn wave_number(seed: &[u8; 16], sequence: u64) -> u16 {
+    let digest: [u8; 32] =
+        Sha256::new().chain_update(WAVE_TAG).chain_update(seed).chain_update(sequence.to_be_bytes()).finalize().into();
+    let number = digest.first_chunk().map_or(0, |&first| u64::from_be_bytes(first));
+    u16::try_from(number % 1000).unwrap_or_default()
 }
 
 /// One image of a release.
@@ -115,6 +146,10 @@ struct RawManifest<'a> {
     components: Vec<RawComponent<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hardware: Option<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waves: Option<Vec<(u64, u64)>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -173,7 +208,20 @@ impl Manifest {
             classes: self.classes.iter().map(|class| Bytes::new(&class.0)).collect(),
             components: self.components.iter().map(RawComponent::from).collect(),
             from: self.from,
+            hardware: self.hardware,
+            waves: (!self.waves.is_empty())
+                .then(|| self.waves.iter().map(|&Share { share, time }| (share.into(), time)).collect()),
         })
+    }
+
+    /// Unix time in seconds from which on a device with this wave number may install it, 0 if at once; `None` if it never
+    /// may.
+    #[must_use]
+    pub fn not_before(&self, number: u16) -> Option<u64> {
+        if self.waves.is_empty() {
+            return Some(0);
+        }
+        self.waves.iter().find(|wave| wave.share > number).map(|wave| wave.time)
     }
 
     /// The hash trees of the components, in order.
@@ -211,6 +259,7 @@ impl RawManifest<'_> {
         in_range("name", names_differ(|c| &c.name))?;
         in_range("target", names_differ(|c| &c.target))?;
         in_range("from", self.from.is_none_or(|(min, max)| min <= max))?;
+        in_range("hardware", self.hardware.is_none_or(|(min, max)| min <= max))?;
         Ok(Manifest {
             sequence: self.sequence,
             security_version: u32::try_from(self.security_version).or(Err(range("security version")))?,
@@ -219,8 +268,22 @@ impl RawManifest<'_> {
             classes: self.classes.iter().map(|class| octets("class", class).map(Uuid)).collect::<Result<_, _>>()?,
             components,
             from: self.from,
+            hardware: self.hardware,
+            waves: self.waves.as_ref().map_or(Ok(Vec::new()), |waves| waves_of(waves))?,
         })
     }
+}
+
+fn waves_of(waves: &[(u64, u64)]) -> Result<Vec<Share>, StatementError> {
+    in_range("waves", (1..=MAX_WAVES).contains(&waves.len()))?;
+    let ascend =
+        |((share, time), (next_share, next_time)): (&(u64, u64), &(u64, u64))| share < next_share && time < next_time;
+    in_range("waves", waves.iter().zip(waves.iter().skip(1)).all(ascend))?;
+    let share = |&(share, time): &(u64, u64)| {
+        in_range("waves", (1..=1000).contains(&share) && time < MAX_TIME)?;
+        Ok(Share { share: u16::try_from(share).or(Err(range("waves")))?, time })
+    };
+    waves.iter().map(share).collect()
 }
 
 impl RawComponent<'_> {
@@ -278,4 +341,17 @@ fn token(field: &'static str, text: &str) -> Result<Token, StatementError> {
 
 fn octets<const N: usize>(field: &'static str, bytes: &Bytes) -> Result<[u8; N], StatementError> {
     <[u8; N]>::try_from(&**bytes).or(Err(range(field)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wave_numbers_are_those_of_the_reference() {
+        let ascending = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        assert_eq!(wave_number(&ascending, 7), 565);
+        assert_eq!(wave_number(&[0; 16], 1), 726);
+        assert_eq!(wave_number(&[0xFF; 16], MAX_SEQUENCE), 237);
+    }
 }

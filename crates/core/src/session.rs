@@ -19,7 +19,7 @@ mod policy;
 mod staging;
 
 pub use counters::Counters;
-pub use policy::{Mark, Policy, RefuseReason, Target};
+pub use policy::{Mark, Policy, RefuseReason, Target, Wave};
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -321,29 +321,38 @@ impl Receiver {
         }
     }
 
-    /// The release has been installed; wait for the next.
-    pub fn finish(&mut self) {
+    /// The release has been installed, and the device decides by `policy` from now on; wait for the next.
+    pub fn finish(&mut self, policy: Policy) {
         self.is_complete = false;
-        if let Some(download) = self.download.take() {
-            let manifest = download.manifest();
-            self.policy.installed = Some((mark_of(manifest), manifest.security_version));
-        }
+        self.download = None;
         self.candidates.clear();
         self.staging.retain(|_| false);
+        self.set_policy(policy);
+    }
+
+    /// Decides by this policy from now on: the device has changed. What was refused may be acceptable; what is being
+    /// received stays, for it was acceptable when it began, and nothing that makes a release unacceptable comes between
+    /// but the install of another.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
         self.refused = Refused::new();
         self.unsuitable = Refused::new();
         self.declined.clear();
-    }
-
-    /// Decides by this policy from now on: the device's state has changed.
-    pub fn set_policy(&mut self, policy: Policy) {
-        self.policy = policy;
+        let policy = &self.policy;
+        self.candidates.retain(|candidate| policy.check(&candidate.manifest).is_ok());
     }
 
     /// The release being received.
     #[must_use]
     pub fn manifest(&self) -> Option<&Verified<Manifest>> {
         self.download.as_ref().map(Download::manifest)
+    }
+
+    /// Unix time in seconds from which on the release being received may be installed \[M-10\].
+    #[must_use]
+    pub fn not_before(&self) -> Option<u64> {
+        let manifest = self.manifest()?;
+        manifest.not_before(self.policy.wave.number(manifest.sequence))
     }
 
     /// Whether a release is left alone because the storage could not take it.

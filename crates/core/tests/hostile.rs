@@ -2,9 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use fleetcast_core::manifest::{Component, Manifest, Token, Uuid};
+use fleetcast_core::manifest::{Component, Manifest, Share, Token, Uuid};
 use fleetcast_core::release::{HEAD_LEN, decode_head};
-use fleetcast_core::session::{Config, Policy, Receiver, Target};
+use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_core::trust::{Envelope, KeyId, PublicKey, TrustedKeys, encode_statement, signed_bytes, verify};
@@ -36,6 +36,8 @@ fn manifest(size: u64) -> Manifest {
         classes: vec![Uuid([2; 16])],
         components: vec![component],
         from: None,
+        hardware: Some((1, 3)),
+        waves: vec![Share { share: 10, time: 5 }, Share { share: 1000, time: 6 }],
     }
 }
 
@@ -124,6 +126,7 @@ proptest! {
         let rootfs = Target { name: Token::new("rootfs").unwrap(), max_size: 1 << 20 };
         let policy = Policy {
             vendor: Uuid([1; 16]), classes: vec![Uuid([2; 16])], targets: vec![rootfs], installed: None, seen: None, max_packet: 1500,
+            trial: None, failed: None, hardware: Some(2), wave: Wave::Seed([1; 16]),
         };
         let mut receiver = Receiver::new(Config { trust: trust(), policy, staging: 64, seed });
         receiver.resume(&statement).unwrap().for_each(|_| Ok::<_, ()>(())).unwrap();

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use fleetcast_core::fec::{ChunkIo, Decoder};
 use fleetcast_core::manifest::{Token, Uuid};
-use fleetcast_core::session::{Config, Policy, Receiver, Target};
+use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
 use fleetcast_core::tree::Geometry;
 use fleetcast_core::trust::{PublicKey, TrustedKeys};
 
@@ -110,6 +110,10 @@ pub fn policy() -> Policy {
         targets: targets.map(target).to_vec(),
         installed: None,
         seen: None,
+        trial: None,
+        failed: None,
+        hardware: None,
+        wave: Wave::Fixed(0),
         max_packet: 1500,
     }
 }
@@ -122,7 +126,16 @@ pub fn receiver() -> Receiver {
 
 fn facts(sequence: u64) -> Facts {
     let version = Token::new(&format!("{sequence}.0")).unwrap();
-    Facts { sequence, security_version: 1, version, vendor: VENDOR, classes: vec![CLASS], from: None }
+    Facts {
+        sequence,
+        security_version: 1,
+        version,
+        vendor: VENDOR,
+        classes: vec![CLASS],
+        from: None,
+        hardware: None,
+        waves: vec![],
+    }
 }
 
 /// Restores what `receiver` lacks of the images in `store`.

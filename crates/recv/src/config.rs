@@ -26,6 +26,12 @@ pub struct Config {
     pub vendor: Uuid,
     /// The classes it belongs to.
     pub classes: Vec<Uuid>,
+    /// The revision of its hardware, if it is known.
+    pub hardware: Option<u64>,
+    /// Its number in waves; `None` for another one in each release.
+    pub wave: Option<u16>,
+    /// Times in releases are not waited for.
+    pub ignore_waves: bool,
     /// Name or address of the interface to join on.
     pub interface: String,
     /// Groups and ports.

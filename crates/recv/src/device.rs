@@ -16,7 +16,7 @@ mod keeper;
 use std::time::Duration;
 
 use fleetcast_core::fec::FecError;
-use fleetcast_core::session::{self, Counters, Policy, Receiver};
+use fleetcast_core::session::{self, Counters, Policy, Receiver, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::wire::PageKind;
 use fleetcast_install::record::Reason;
@@ -32,6 +32,8 @@ use keeper::{Keeper, Stop};
 const MAX_MISMATCHES: u32 = 3;
 /// Time until a program that asks for it is asked again.
 const RETRY: Duration = Duration::from_mins(1);
+/// Time between two looks at the clock while the wave of a release has not come.
+const WAVE_LOOK: Duration = Duration::from_secs(1);
 /// Cells before and behind the one whose chunks are checked whose pages are handed in first: its own page may follow from
 /// a chain of parity pages on either side. The receiver remembers the pages of more cells than both together.
 const CHAIN: u32 = 24;
@@ -43,14 +45,24 @@ pub struct Device<D: Disk> {
     config: Config,
     /// A complete release is not installed before this time.
     not_before: Option<Instant>,
+    /// The time by the device's clock when it last looked.
+    unix: Option<u64>,
+    /// That its wave has not come was told.
+    is_early: bool,
+    tried: Tried,
+    /// Time of the last input.
+    now: Instant,
+}
+
+/// What was done already to mend the storage of this release.
+#[derive(Debug, Default)]
+struct Tried {
     mismatches: u32,
     /// What could not be read of this release was received again, and its files replaced by others.
     has_reread: bool,
     has_renewed: bool,
     /// There was no room for repair chunks of this release.
     is_without_repair: bool,
-    /// Time of the last input.
-    now: Instant,
 }
 
 /// What one input has led to.
@@ -168,10 +180,9 @@ impl<D: Disk> Device<D> {
             keeper,
             config: config.clone(),
             not_before: None,
-            mismatches: 0,
-            has_reread: false,
-            has_renewed: false,
-            is_without_repair: false,
+            unix: None,
+            is_early: false,
+            tried: Tried::default(),
             now: Instant::default(),
         };
         let resumed = match kept {
@@ -218,13 +229,13 @@ impl<D: Disk> Device<D> {
     }
 
     /// Does what is due at `now`: a complete release that had to wait is installed, and what commands have changed is
-    /// taken up; to be called about once a second.
+    /// taken up; to be called about once a second. `unix` is the time by the device's clock, in seconds.
     ///
     /// # Errors
     ///
     /// [`DeviceError`].
-    pub fn look(&mut self, now: Instant, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
-        self.now = now;
+    pub fn look(&mut self, now: Instant, unix: u64, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
+        (self.now, self.unix) = (now, Some(unix));
         if self.keeper.refresh(tell)? {
             self.take_up_record();
         }
@@ -334,7 +345,8 @@ impl<D: Disk> Device<D> {
     /// Does what carrying out actions has left to do.
     fn settle(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         if std::mem::take(&mut self.keeper.has_begun) {
-            (self.mismatches, self.has_reread, self.has_renewed, self.is_without_repair) = (0, false, false, false);
+            self.tried = Tried::default();
+            (self.not_before, self.is_early) = (None, false);
         }
         if let Some(fault) = self.keeper.failing.take() {
             self.renew(fault, tell)?;
@@ -399,9 +411,19 @@ impl<D: Disk> Device<D> {
         Ok(Outcome::Going)
     }
 
-    /// Asks the hook whether the complete release may be installed now.
+    /// Whether the complete release may be installed now: its wave has come \[M-10\], and the hook agrees.
     fn may_install(&mut self, tell: Tell<'_>) -> Result<bool, DeviceError> {
         if self.not_before.is_some() {
+            return Ok(false);
+        }
+        let time = self.receiver.not_before().unwrap_or_default();
+        if !self.config.ignore_waves && self.unix.unwrap_or_default() < time {
+            if let Some(unix) = self.unix
+                && !std::mem::replace(&mut self.is_early, true)
+            {
+                tell(Event::Waiting { seconds: time - unix, code: "wave" });
+            }
+            self.not_before = Some(self.now.after(WAVE_LOOK));
             return Ok(false);
         }
         match self.keeper.may_install() {
@@ -421,8 +443,7 @@ impl<D: Disk> Device<D> {
     fn install(&mut self, ready: Ready<D>, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         match self.keeper.install(ready, tell) {
             Ok(installed) => {
-                self.receiver.finish();
-                self.take_up_record();
+                self.receiver.finish(policy(&self.config, self.keeper.record()));
                 Ok(match installed {
                     Installed::Committed => Outcome::Installed,
                     Installed::OnTrial => Outcome::OnTrial,
@@ -466,7 +487,7 @@ impl<D: Disk> Device<D> {
     /// There was no room to write. The images need no repair chunks if enough source chunks come: no more are kept, and if
     /// it is an image that does not fit, they give way.
     fn give_up_repair(&mut self, area: Area, fault: Fault, tell: Tell<'_>) -> Result<(), DeviceError> {
-        let is_new = !std::mem::replace(&mut self.is_without_repair, true);
+        let is_new = !std::mem::replace(&mut self.tried.is_without_repair, true);
         match area {
             // A page that is not kept is received again when chunks need it.
             Area::Scratch if !is_new => return Ok(()),
@@ -489,7 +510,7 @@ impl<D: Disk> Device<D> {
     /// written again, which makes most devices replace a bad sector. If it fails once more, other files take its place.
     fn reread(&mut self, fault: Fault, tell: Tell<'_>) -> Result<(), DeviceError> {
         match self.keeper.storage()?.write_out() {
-            Ok(()) if !std::mem::replace(&mut self.has_reread, true) => {}
+            Ok(()) if !std::mem::replace(&mut self.tried.has_reread, true) => {}
             Err(other) if !is_failing(&other) => return Err(other.into()),
             _ => return self.renew(fault, tell),
         }
@@ -501,7 +522,7 @@ impl<D: Disk> Device<D> {
 
     /// A file of the release fails: throws all of them away and receives into new ones, once a release.
     fn renew(&mut self, fault: Fault, tell: Tell<'_>) -> Result<(), DeviceError> {
-        if std::mem::replace(&mut self.has_renewed, true) {
+        if std::mem::replace(&mut self.tried.has_renewed, true) {
             return Err(fault.into());
         }
         let reason = format!("{fault}; the release is received anew into other files");
@@ -519,8 +540,8 @@ impl<D: Disk> Device<D> {
             VerifyError::Mismatch { components } => components,
             _ => Vec::new(),
         };
-        self.mismatches += 1;
-        let times = self.mismatches;
+        self.tried.mismatches += 1;
+        let times = self.tried.mismatches;
         tell(Event::ReadbackMismatch { components: components.clone(), times });
         if times < MAX_MISMATCHES {
             return Ok(());
@@ -574,6 +595,10 @@ fn policy(config: &Config, record: &Record) -> Policy {
             .collect(),
         installed: record.installed.as_ref().map(|r| (mark(r.sequence, r.manifest), r.security_version)),
         seen: record.seen.map(|seen| mark(seen.sequence, seen.manifest)),
+        trial: record.trial().map(|trial| mark(trial.release.sequence, trial.release.manifest)),
+        failed: record.failed.as_ref().map(|failed| mark(failed.release.sequence, failed.release.manifest)),
+        hardware: config.hardware,
+        wave: config.wave.map_or(Wave::Seed(record.seed), Wave::Fixed),
         max_packet: config.max_packet,
     }
 }

@@ -185,7 +185,7 @@ impl Run {
     /// Does what is due once a second.
     fn look(&mut self, config: &Config, options: Options, reporter: &mut Reporter) -> Result<Option<End>, Failure> {
         let now = self.clock.now();
-        let outcome = self.device.look(now, &mut |event| reporter.tell(&event))?;
+        let outcome = self.device.look(now, ledger::unix(), &mut |event| reporter.tell(&event))?;
         if let Some(end) = self.take(outcome, config, options, reporter) {
             return Ok(Some(end));
         }

@@ -72,7 +72,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use fleetcast_core::manifest::Uuid;
-    use fleetcast_core::session::{Config, Policy, Receiver};
+    use fleetcast_core::session::{Config, Policy, Receiver, Wave};
     use fleetcast_core::trust::{PublicKey, TrustedKeys};
 
     use super::*;
@@ -88,6 +88,10 @@ mod tests {
             targets: vec![],
             installed: None,
             seen: None,
+            trial: None,
+            failed: None,
+            hardware: None,
+            wave: Wave::Fixed(0),
             max_packet: 1500,
         };
         Receiver::new(Config { trust, policy, staging: 256, seed: 1 })

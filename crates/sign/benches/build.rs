@@ -31,6 +31,8 @@ fn build_64_mib(bencher: divan::Bencher<'_, '_>, repair: u64) {
         vendor: Uuid([1; 16]),
         classes: vec![Uuid([2; 16])],
         from: None,
+        hardware: None,
+        waves: vec![],
     };
     let coding = Coding { chunk: 1024, repair, digest: 16 };
     let wanted = Wanted { name: token("a"), target: token("a"), size: SIZE as u64, coding };

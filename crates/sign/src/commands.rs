@@ -48,7 +48,7 @@ pub struct Cli {
 enum Command {
     Keygen(keygen::Args),
     Pubkey(pubkey::Args),
-    Create(create::Args),
+    Create(Box<create::Args>),
     Verify(verify::Args),
     Inspect(inspect::Args),
 }

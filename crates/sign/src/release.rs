@@ -19,7 +19,7 @@ mod plan;
 mod summary;
 mod verify;
 
-use fleetcast_core::manifest::{Component, Manifest, Token, Uuid};
+use fleetcast_core::manifest::{Component, Manifest, Share, Token, Uuid};
 
 pub use build::{BuildError, Draft, Existing, Input, write};
 pub use digests::Scan;
@@ -45,6 +45,10 @@ pub struct Facts {
     pub classes: Vec<Uuid>,
     /// Sequences a device may run now, least and greatest; `None` for any.
     pub from: Option<(u64, u64)>,
+    /// Hardware revisions it is for, least and greatest; `None` for any.
+    pub hardware: Option<(u64, u64)>,
+    /// Which share of the devices may install from when; empty for all, at once.
+    pub waves: Vec<Share>,
 }
 
 impl Facts {
@@ -57,6 +61,8 @@ impl Facts {
             classes: self.classes.clone(),
             components,
             from: self.from,
+            hardware: self.hardware,
+            waves: self.waves.clone(),
         }
     }
 }

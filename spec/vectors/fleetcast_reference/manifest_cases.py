@@ -87,7 +87,7 @@ def shape():
     def without(value, key):
         return {k: v for k, v in value.items() if k != key}
 
-    yield schema("unknown-key", "key 8", manifest(k8=0))
+    yield schema("unknown-key", "key 10", manifest(k10=0))
     yield schema("unknown-key-large", "key 2^64-1", manifest(**{f"k{(1 << 64) - 1}": 0}))
     yield schema("component-unknown-key", "key 11 of a component", part(k11=0))
     for key in range(7):
@@ -116,6 +116,12 @@ def shape():
     yield schema("from-three", "from with three items", manifest(k7=[3, 4, 5]))
     yield schema("from-negative", "from begins at -1", manifest(k7=[-1, 6]))
     yield schema("from-map", "a map for an array: from", manifest(k7={0: 3, 1: 6}))
+    yield schema("hardware-uint", "hardware as a uint", manifest(k8=3))
+    yield schema("hardware-three", "hardware with three items", manifest(k8=[3, 4, 5]))
+    yield schema("waves-pair", "one pair of waves without its array", manifest(k9=[100, 5]))
+    yield schema("waves-one", "a wave without a time", manifest(k9=[[100]]))
+    yield schema("waves-negative", "a wave of time -1", manifest(k9=[[100, -1]]))
+    yield schema("waves-map", "a map for an array: waves", manifest(k9={100: 5}))
     yield schema("name-bytes", "bytes for text: name", part(k0=b"rootfs"))
     yield schema("target-uint", "a uint for text: target", part(k1=1))
     yield schema("size-negative", "size -1", part(k2=-1))
@@ -167,6 +173,16 @@ def values():
     yield ranged("duplicate-target", "two components for one target",
                  manifest(k6=[component("a", "c"), component("b", "c")]))
     yield ranged("from-min-above-max", "from 6 to 5", manifest(k7=[6, 5]))
+    yield ranged("hardware-min-above-max", "hardware 6 to 5", manifest(k8=[6, 5]), "M-3 M-9")
+    for name, comment, waves in (
+            ("0", "no wave", []), ("9", "nine waves", [[i, i] for i in range(1, 10)]),
+            ("share-0", "a share of 0", [[0, 5]]), ("share-1001", "a share of 1001", [[1001, 5]]),
+            ("time-2-40", "a time of 2^40", [[1000, 1 << 40]]),
+            ("same-share", "two waves of one share", [[10, 5], [10, 6]]),
+            ("same-time", "two waves of one time", [[10, 5], [20, 5]]),
+            ("share-falls", "a share that falls", [[20, 5], [10, 6]]),
+            ("time-falls", "a time that falls", [[10, 6], [20, 5]])):
+        yield ranged(f"waves-{name}", comment, manifest(k9=waves), "M-3 M-10")
     yield ranged("sha256-31", "an image digest of 31 octets", manifest(k6=[component(k3=bytes(31))]))
     yield ranged("format-1", "format 1", manifest(k6=[component(k4=1)]))
     yield ranged("fec-0", "fec 0", manifest(k6=[component(k5=0)]))

@@ -90,7 +90,7 @@ def accept(octets: bytes, trust: list[bytes], threshold: int) -> dict:
     return check(cbor.decode(verify(octets, trust, threshold)))
 
 
-MANIFEST_TYPES = {0: int, 1: int, 2: int, 3: str, 4: bytes, 5: list, 6: list, 7: list}
+MANIFEST_TYPES = {0: int, 1: int, 2: int, 3: str, 4: bytes, 5: list, 6: list, 7: list, 8: list, 9: list}
 COMPONENT_TYPES = {0: str, 1: str, 2: int, 3: bytes, 4: int, 5: int, 6: int, 7: int, 8: int, 9: int, 10: bytes}
 
 
@@ -110,17 +110,23 @@ def check(manifest) -> dict:
     _check_type(manifest, dict)
     if isinstance(manifest.get(0), int):
         require(manifest[0] == 1, "structure-version")
-    _check_map(manifest, MANIFEST_TYPES, {7})
+    _check_map(manifest, MANIFEST_TYPES, {7, 8, 9})
     for item in manifest[5]:
         _check_type(item, bytes)
     for item in manifest[6]:
         _check_map(item, COMPONENT_TYPES, set())
-    limits = manifest.get(7, [0, 0])
-    require(len(limits) == 2, "schema")
-    for item in limits:
-        _check_type(item, int)
+    ranges = [manifest.get(7, [0, 0]), manifest.get(8, [0, 0])]
+    waves = manifest.get(9, [[1000, 0]])
+    for pair in ranges + waves:
+        _check_type(pair, list)
+        require(len(pair) == 2, "schema")
+        for item in pair:
+            _check_type(item, int)
     components = manifest[6]
-    ok = 1 <= manifest[1] < 1 << 63 and manifest[2] < 1 << 32 and limits[0] <= limits[1]
+    ok = 1 <= manifest[1] < 1 << 63 and manifest[2] < 1 << 32
+    ok = ok and all(low <= high for low, high in ranges)
+    ok = ok and 1 <= len(waves) <= 8 and all(1 <= share <= 1000 and time < 1 << 40 for share, time in waves)
+    ok = ok and all(a[0] < b[0] and a[1] < b[1] for a, b in zip(waves, waves[1:]))
     ok = ok and all(len(uuid) == 16 for uuid in [manifest[4], *manifest[5]])
     ok = ok and 1 <= len(manifest[5]) <= 8 and 1 <= len(components) <= 8
     tokens = [manifest[3]] + [c[0] for c in components] + [c[1] for c in components]
@@ -138,3 +144,8 @@ def check(manifest) -> dict:
 def geometry_of(component: dict) -> Geometry:
     """The geometry of a component map."""
     return Geometry(component[2], component[6], component[7], component[8], component[9])
+
+
+def wave_number(seed: bytes, sequence: int) -> int:
+    """A device's number in the waves of a release, M-10."""
+    return int.from_bytes(hashlib.sha256(b"fleetcast-wave-1" + seed + sequence.to_bytes(8, "big")).digest()[:8], "big") % 1000

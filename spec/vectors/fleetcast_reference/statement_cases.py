@@ -19,7 +19,7 @@ def component(name="rootfs", target="rootfs", **changes) -> dict:
 
 
 def manifest(**changes) -> dict:
-    """A manifest map; `changes` are `k0` to `k7`."""
+    """A manifest map; `changes` are `k0` to `k9`."""
     base = {0: 1, 1: 7, 2: 1, 3: "1.4.0", 4: VENDOR, 5: [CLASS], 6: [component()]}
     return base | {int(key[1:]): value for key, value in changes.items()}
 
@@ -52,6 +52,10 @@ def good():
     classes = [stream(f"class {i}", 16) for i in range(8)]
     yield ok("minimal", "S-1 S-7", "one class, one component, no from", manifest())
     full = manifest(k5=classes, k6=[component(name, name) for name in names], k7=[3, 6])
+    yield ok("waves", "M-10", "eight waves, up to the largest values, without hardware",
+             manifest(k9=[[i, i] for i in range(1, 8)] + [[1000, (1 << 40) - 1]]))
+    yield ok("hardware", "M-9", "one hardware revision, without from or waves", manifest(k8=[3, 3]))
+    yield ok("from-hardware-waves", "M-9 M-10", "all optional keys", manifest(k7=[3, 6], k8=[0, 2], k9=[[10, 5], [100, 6]]))
     yield ok("full", "S-1 S-9", "eight classes, eight components and from, in one packet of 1,232 octets", full)
     yield ok("alg-8", "S-3", "alg is -8", manifest(), lambda payload: signed(RELEASE, payload, EDDSA))
     yield ok("two-of-three", "S-7", "two valid signatures of the three; the other has an unknown key and is junk",

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::manifest::{Manifest, Token, Uuid};
+use crate::manifest::{Manifest, Token, Uuid, wave_number};
 use crate::trust::Verified;
 
 /// Most a sequence may be ahead of the running one \[M-4\]: a stolen key cannot use up the numbers.
@@ -40,8 +40,36 @@ pub struct Policy {
     pub installed: Option<(Mark, u32)>,
     /// The highest release ever followed \[M-7\].
     pub seen: Option<Mark>,
+    /// A release that is installed and not committed.
+    pub trial: Option<Mark>,
+    /// The release last given up.
+    pub failed: Option<Mark>,
+    /// The revision of its hardware, if it is known.
+    pub hardware: Option<u64>,
+    /// Its place in waves.
+    pub wave: Wave,
     /// Octets of the largest datagram it can receive.
     pub max_packet: usize,
+}
+
+/// A device's place in the waves of a release \[M-10\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wave {
+    /// Another one in each release, by these random octets of the device's own.
+    Seed([u8; 16]),
+    /// Always this number, 0 to 999, by its operator's choice.
+    Fixed(u16),
+}
+
+impl Wave {
+    /// Its number in the release with this sequence, 0 to 999.
+    #[must_use]
+    pub fn number(self, sequence: u64) -> u16 {
+        match self {
+            Self::Fixed(number) => number,
+            Self::Seed(seed) => wave_number(&seed, sequence),
+        }
+    }
 }
 
 /// Why a genuine manifest is not for this device, or not now. No state changed.
@@ -92,6 +120,32 @@ pub enum RefuseReason {
         /// Most it may run.
         max: u64,
     },
+    /// It is for other hardware revisions.
+    Hardware {
+        /// The device's, if it is known.
+        has: Option<u64>,
+        /// Least it must be.
+        min: u64,
+        /// Most it may be.
+        max: u64,
+    },
+    /// The release is for fewer devices, and this is none of them.
+    Wave {
+        /// The device's number.
+        number: u16,
+        /// Numbers below this one take it.
+        share: u16,
+    },
+    /// Another release is on trial here.
+    Trial {
+        /// Its number.
+        sequence: u64,
+    },
+    /// This release was given up here.
+    RolledBack {
+        /// Its number.
+        sequence: u64,
+    },
     /// A component's target is not configured here.
     Target {
         /// Component number.
@@ -128,6 +182,10 @@ impl RefuseReason {
             Self::Installed { .. } => "installed",
             Self::FarJump { .. } => "far-jump",
             Self::From { .. } => "from",
+            Self::Hardware { .. } => "hardware",
+            Self::Wave { .. } => "wave",
+            Self::Trial { .. } => "trial",
+            Self::RolledBack { .. } => "rolled-back",
             Self::Target { .. } => "target",
             Self::Size { .. } => "size",
             Self::PacketSize { .. } => "packet-size",
@@ -154,6 +212,19 @@ impl fmt::Display for RefuseReason {
             Self::From { runs, min, max } => {
                 write!(f, "it needs a device that runs sequence {min} to {max}, this one runs {runs}")
             }
+            Self::Hardware { has: Some(has), min, max } => {
+                write!(f, "it is for hardware revision {min} to {max}, this device has {has}")
+            }
+            Self::Hardware { has: None, min, max } => {
+                write!(f, "it is for hardware revision {min} to {max}, that of this device is not configured")
+            }
+            Self::Wave { number, share } => {
+                write!(f, "it is for devices with wave numbers below {share}, this one has {number}")
+            }
+            Self::Trial { sequence } => {
+                write!(f, "sequence {sequence} is on trial here; commit it or roll it back first")
+            }
+            Self::RolledBack { sequence } => write!(f, "sequence {sequence} was given up on this device before"),
             Self::Target { component } => {
                 write!(f, "the target of component {component} is not configured on this device")
             }
@@ -191,11 +262,16 @@ impl Policy {
             return Err(RefuseReason::SecurityVersion { offered: manifest.security_version, floor });
         }
         let installed = self.installed.map(|(mark, _)| mark);
-        if let Some(mark) = installed
-            && mark.sequence == offered
-            && mark.digest == *manifest.payload_digest()
-        {
+        let is_offered = |mark: &Mark| mark.sequence == offered && mark.digest == *manifest.payload_digest();
+        if [installed, self.trial].iter().flatten().any(is_offered) {
             return Err(RefuseReason::Installed { sequence: offered });
+        }
+        // Its slot and the other one are both needed until it is known what becomes of it.
+        if let Some(Mark { sequence, .. }) = self.trial {
+            return Err(RefuseReason::Trial { sequence });
+        }
+        if self.failed.as_ref().is_some_and(is_offered) {
+            return Err(RefuseReason::RolledBack { sequence: offered });
         }
         for mark in [self.seen, installed].into_iter().flatten() {
             if offered < mark.sequence {
@@ -216,6 +292,15 @@ impl Policy {
             if !(min..=max).contains(&runs) {
                 return Err(RefuseReason::From { runs, min, max });
             }
+        }
+        if let Some((min, max)) = manifest.hardware
+            && !self.hardware.is_some_and(|has| (min..=max).contains(&has))
+        {
+            return Err(RefuseReason::Hardware { has: self.hardware, min, max });
+        }
+        let number = self.wave.number(offered);
+        if let (None, Some(last)) = (manifest.not_before(number), manifest.waves.last()) {
+            return Err(RefuseReason::Wave { number, share: last.share });
         }
         self.check_components(manifest)
     }

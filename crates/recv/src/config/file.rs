@@ -19,6 +19,10 @@ pub(super) struct File {
     pub(super) threshold: Option<Spanned<u8>>,
     pub(super) vendor: Option<Spanned<String>>,
     pub(super) classes: Option<Spanned<Vec<String>>>,
+    pub(super) hardware: Option<Spanned<u64>>,
+    pub(super) wave: Option<Spanned<u16>>,
+    #[serde(default)]
+    pub(super) ignore_waves: bool,
     pub(super) interface: Option<Spanned<String>>,
     pub(super) groups: Option<Spanned<Vec<String>>>,
     pub(super) source: Option<Spanned<String>>,

@@ -51,6 +51,10 @@ pub struct Settings {
     #[arg(long, value_name = "NAME")]
     class: Vec<String>,
 
+    /// The device's hardware revision, for releases that ask for one
+    #[arg(long, value_name = "N")]
+    hardware: Option<u64>,
+
     /// Network interface to join on: name or address
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
@@ -199,6 +203,9 @@ impl Settings {
             trust,
             vendor,
             classes,
+            hardware: source.pick("hardware", self.hardware, file.hardware).map(|(revision, _)| revision),
+            wave: wave(&source, file.wave)?,
+            ignore_waves: file.ignore_waves,
             interface,
             groups,
             source: only,
@@ -241,6 +248,13 @@ fn read(config: Option<PathBuf>) -> Result<(Source, File), ConfigError> {
 /// A list flag that was given at all.
 fn some(list: Vec<String>) -> Option<Vec<String>> {
     if list.is_empty() { None } else { Some(list) }
+}
+
+fn wave(source: &Source, given: Option<Spanned<u16>>) -> Result<Option<u16>, ConfigError> {
+    match given {
+        Some(number) if *number.get_ref() > 999 => Err(source.place("wave", &number).wrong("0 to 999 are possible")),
+        number => Ok(number.map(Spanned::into_inner)),
+    }
 }
 
 fn parse<T: FromStr>(text: &str, what: &str, at: &Place) -> Result<T, ConfigError> {

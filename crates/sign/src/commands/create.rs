@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
-use fleetcast_core::manifest::{MAX_CLASSES, MAX_SEQUENCE, Token};
+use fleetcast_core::manifest::{MAX_CLASSES, MAX_SEQUENCE, MAX_TIME, MAX_WAVES, Share, Token};
 use fleetcast_core::trust::Unverified;
 use serde::Serialize;
 
@@ -38,6 +38,9 @@ Examples:
     fleetcast-sign create --key release-key.pem --vendor acme.example --class board-a \\
       --version 1.2.3 --sequence 17 --from 10..16 \\
       --image kernel=build/vmlinuz,target=boot --image rootfs=build/rootfs.img --out 1.2.3.fleetcast
+
+  One device in a hundred first, the others a day later:
+    fleetcast-sign create ... --wave 1@2026-12-01T08:00Z --wave 100@2026-12-02T08:00Z
 
   Two signatures, for devices that ask for both:
     fleetcast-sign create --key alice.pem --passphrase-file alice.pass \\
@@ -83,6 +86,22 @@ pub(super) struct Args {
     /// Only for devices that run a release with a sequence number in this range; 0 is one that has installed nothing
     #[arg(long, value_name = "MIN..MAX")]
     from: Option<From>,
+
+    /// Only for devices whose hardware revision is in this range
+    #[arg(long, value_name = "MIN..MAX")]
+    hardware: Option<From>,
+
+    /// Share of the devices that may install it from TIME on; up to 8 times, in ascending order
+    ///
+    /// PERCENT has at most one decimal. TIME is such as 2026-12-01T08:00Z, or Unix time in seconds. Each device has a place
+    /// of its own in each release. With a last share below 100 the rest does not take the release at all. All of them
+    /// receive it as soon as it is sent.
+    #[arg(long = "wave", value_name = "PERCENT@TIME", conflicts_with = "not_before")]
+    waves: Vec<Wave>,
+
+    /// No device may install it before TIME: as --wave 100@TIME
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    not_before: Option<u64>,
 
     /// Name and file of an image, and the install target if it is not named like the image; up to 8 times
     #[arg(long = "image", value_name = "NAME=PATH[,target=NAME]", required = true)]
@@ -155,6 +174,43 @@ impl FromStr for From {
     }
 }
 
+/// `PERCENT@TIME`.
+#[derive(Clone, Copy, Debug)]
+struct Wave(Share);
+
+impl FromStr for Wave {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("{text:?} is no wave: write PERCENT@TIME, such as 0.5@2026-12-01T08:00Z");
+        let (percent, at) = text.split_once('@').ok_or_else(form)?;
+        let (whole, tenth) = percent.split_once('.').unwrap_or((percent, "0"));
+        let digits = |text: &str, most: usize| {
+            let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+            fits.then(|| text.parse::<u16>().ok()).flatten()
+        };
+        let (Some(whole), Some(tenth)) = (digits(whole, 3), digits(tenth, 1)) else { return Err(form()) };
+        let share = whole * 10 + tenth;
+        if !(1..=1000).contains(&share) {
+            return Err(format!("{percent} % is no share: 0.1 to 100 are possible"));
+        }
+        Ok(Self(Share { share, time: time(at)? }))
+    }
+}
+
+/// Unix time in seconds, or a time in UTC.
+fn time(text: &str) -> Result<u64, String> {
+    let form =
+        || format!("{text:?} is no time: write it in UTC, such as 2026-12-01T08:00Z, or as Unix time in seconds");
+    let seconds = if let Ok(seconds) = text.parse::<u64>() {
+        seconds
+    } else {
+        let time: jiff::Timestamp = text.parse().map_err(|_| form())?;
+        u64::try_from(time.as_second()).map_err(|_| form())?
+    };
+    if seconds < MAX_TIME { Ok(seconds) } else { Err(form()) }
+}
+
 #[derive(Serialize)]
 struct Made {
     file: String,
@@ -217,7 +273,24 @@ impl Args {
             vendor,
             classes: classes.map_err(usage)?,
             from: self.from.map(|From(min, max)| (min, max)),
+            hardware: self.hardware.map(|From(min, max)| (min, max)),
+            waves: self.waves()?,
         })
+    }
+
+    fn waves(&self) -> Result<Vec<Share>, CommandError> {
+        let usage = |message: &str| CommandError::new(ErrorKind::Usage, message);
+        let before = self.not_before.map(|time| Share { share: 1000, time });
+        let waves: Vec<_> = self.waves.iter().map(|wave| wave.0).chain(before).collect();
+        if waves.len() > MAX_WAVES {
+            return Err(usage(&format!("a release has at most {MAX_WAVES} waves, not {}", waves.len())));
+        }
+        let ascends = |(a, b): (&Share, &Share)| a.share < b.share && a.time < b.time;
+        if waves.iter().zip(waves.iter().skip(1)).all(ascends) {
+            Ok(waves)
+        } else {
+            Err(usage("waves are not in order: each needs a larger share and a later time than the one before"))
+        }
     }
 
     /// Finds out before the work what would make it vain, or cost a file that it needs.
@@ -302,6 +375,34 @@ mod tests {
         assert_eq!(read("k=a,b.img,target=boot"), of("k", "a,b.img", "boot"));
         for text in ["", "a", "=a", "a=", "a b=c", "a=b,target=", "a=b,target=c/d", ".a=b", "a=,target=c"] {
             assert!(text.parse::<TargetArg>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wave_is_a_share_and_a_time() {
+        let read = |text: &str| text.parse::<Wave>().map(|Wave(Share { share, time })| (share, time));
+        assert_eq!(read("0.1@1970-01-01T00:01Z"), Ok((1, 60)));
+        assert_eq!(read("100@1764576000"), Ok((1000, 1_764_576_000)));
+        assert_eq!(read("12.5@2025-12-01T08:00:00Z"), Ok((125, 1_764_576_000)));
+        for text in [
+            "",
+            "5",
+            "@5",
+            "0@5",
+            "0.0@5",
+            "100.1@5",
+            "1.25@5",
+            "-1@5",
+            "+1@5",
+            "1%@5",
+            "1@",
+            "1@soon",
+            "1@2026-12-01",
+            "1@2026-12-01T08:00",
+            "1@1099511627776",
+            "1@1969-12-31T23:59Z",
+        ] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 

@@ -245,6 +245,8 @@ mod tests {
             vendor: Uuid([1; 16]),
             classes: vec![Uuid([2; 16])],
             from: None,
+            hardware: None,
+            waves: vec![],
         }
     }
 

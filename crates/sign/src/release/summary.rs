@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fleetcast_core::manifest::{Component, Manifest};
+use fleetcast_core::manifest::{Component, Manifest, Share};
 use fleetcast_core::release::Layout;
 use fleetcast_core::tree::Geometry;
 use fleetcast_core::trust::{Envelope, Unverified};
@@ -30,6 +30,10 @@ pub struct Summary {
     pub classes: Vec<String>,
     /// Sequences a device may run now, least and greatest; null for any.
     pub from: Option<(u64, u64)>,
+    /// Hardware revisions it is for.
+    pub hardware: Option<(u64, u64)>,
+    /// Which share of the devices may install from when.
+    pub waves: Vec<WaveSummary>,
     /// Ids of the keys that the signatures name, in order. Naming a key proves nothing.
     pub signatures: Vec<String>,
     /// Octets of the signed manifest.
@@ -85,6 +89,32 @@ pub struct ComponentSummary {
     pub overhead_percent: f64,
 }
 
+/// A share of the devices, and when they may install.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaveSummary {
+    /// Per mille of the devices.
+    pub share: u16,
+    /// Unix time in seconds.
+    pub time: u64,
+}
+
+impl From<&Share> for WaveSummary {
+    fn from(&Share { share, time }: &Share) -> Self {
+        Self { share, time }
+    }
+}
+
+impl fmt::Display for WaveSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, tenth) = (self.share / 10, self.share % 10);
+        write!(f, "{whole}.{tenth} % of the devices from ")?;
+        match i64::try_from(self.time).map(jiff::Timestamp::from_second) {
+            Ok(Ok(time)) => write!(f, "{time}"),
+            _ => write!(f, "Unix time {}", self.time),
+        }
+    }
+}
+
 impl Summary {
     /// The facts of a manifest and the statement it came in.
     #[must_use]
@@ -103,6 +133,8 @@ impl Summary {
             vendor: manifest.vendor.to_string(),
             classes: manifest.classes.iter().map(ToString::to_string).collect(),
             from: manifest.from,
+            hardware: manifest.hardware,
+            waves: manifest.waves.iter().map(WaveSummary::from).collect(),
             signatures: signatures.unwrap_or_default(),
             statement_octets: statement.len(),
             packet_octets: largest.max(HEADER_LEN + statement.len()),
@@ -176,6 +208,12 @@ impl fmt::Display for Summary {
         line("security version", &self.security_version)?;
         if let Some((min, max)) = self.from {
             line("from", &format_args!("sequence {min} to {max}"))?;
+        }
+        if let Some((min, max)) = self.hardware {
+            line("hardware", &format_args!("revision {min} to {max}"))?;
+        }
+        for wave in &self.waves {
+            line("wave", wave)?;
         }
         line("vendor", &self.vendor)?;
         for class in &self.classes {

@@ -33,6 +33,8 @@ fn facts() -> Facts {
         vendor: Uuid([1; 16]),
         classes: vec![Uuid([2; 16])],
         from: None,
+        hardware: None,
+        waves: vec![],
     }
 }
 
@@ -196,9 +198,9 @@ fn faulty(bench: &Bench, damage: impl FnOnce(&mut [u8; 32], &mut dyn FnMut(u32))
 
     let pages = Pages::new(&g, &hasher, &digests);
     let component = Component { name: token("a"), target: token("b"), sha256, geometry: g, cap: pages.cap().to_vec() };
-    let Facts { sequence, security_version, version, vendor, classes, from } = facts();
+    let Facts { sequence, security_version, version, vendor, classes, from, hardware, waves } = facts();
     let components = vec![component];
-    let manifest = Manifest { sequence, security_version, version, vendor, classes, components, from };
+    let manifest = Manifest { sequence, security_version, version, vendor, classes, components, from, hardware, waves };
     let [key] = keys();
     let signer = (key.public().key_id(), |message: &[u8]| key.sign(message));
     let statement = encode_statement(StatementKind::Manifest, &manifest.encode().unwrap(), &[signer]).unwrap();

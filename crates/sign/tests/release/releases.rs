@@ -45,6 +45,8 @@ fn facts(vector: &Vector) -> Facts {
         vendor: uuid(vector.get("vendor")),
         classes: vector.all("class").map(uuid).collect(),
         from,
+        hardware: None,
+        waves: vec![],
     }
 }
 
