@@ -19,9 +19,10 @@ use std::path::{Path, PathBuf};
 
 use crate::backend::{Backend, Installed, Recovery, RolledBack};
 use crate::disk::Disk;
-use crate::fault::Fault;
+use crate::fault::{At as _, Fault};
+use crate::fixed::FixedFile;
 use crate::program::{Program, ProgramError};
-use crate::record::{Phase, Plan, Reason, ReleaseId, Trial};
+use crate::record::{Component, Phase, Plan, Reason, ReleaseId, Trial};
 use crate::staging::{Proven, Staging};
 use crate::state::State;
 use crate::trial::{self, Chain, Whereabouts};
@@ -112,14 +113,20 @@ impl<D: Disk, H: HandOver> Backend<D> for ExecBackend<D, H> {
         // The names too: after a power cut the program gets the same images.
         staging.flush()?;
         let release = staging.plan().release.clone();
-        let mut args = vec![OsString::from("install")];
-        for (part, component) in staging.parts() {
+        let named = |(part, component): (&FixedFile<D>, &Component)| {
             let name = self.names.iter().find(|(target, _)| *target == component.target);
-            let mut arg = OsString::from(name.map_or("", |(_, name)| name));
+            (name.map_or("", |(_, name)| name), part.path().to_owned())
+        };
+        let images: Vec<_> = staging.parts().map(named).collect();
+        let arg = |(name, path): &(&str, PathBuf)| {
+            let mut arg = OsString::from(name);
             arg.push("=");
-            arg.push(part.path());
-            args.push(arg);
-        }
+            arg.push(path);
+            arg
+        };
+        let args: Vec<_> = std::iter::once("install".into()).chain(images.iter().map(arg)).collect();
+        // Installers insist that nobody else has the file open: RAUC takes a lease on it.
+        drop(staging);
         self.program.ask(&release, &args)?;
         let installed = if self.has_trial { Installed::OnTrial } else { Installed::Committed };
         state.update(|record| match installed {
@@ -129,7 +136,7 @@ impl<D: Disk, H: HandOver> Backend<D> for ExecBackend<D, H> {
                 record.phase = Phase::Trial(Trial { release: release.clone(), slot: None });
             }
         })?;
-        partial::discard(&self.disk, &staging)?;
+        images.iter().try_for_each(|(_, path)| self.disk.remove(path).at("remove", path))?;
         Ok(installed)
     }
 
