@@ -9,7 +9,8 @@ use fleetcast_core::tree::Geometry;
 use fleetcast_core::trust::{PublicKey, TrustedKeys};
 
 use fleetcast_sign::keys::SecretKey;
-use fleetcast_sign::release::{Coding, Draft, Facts, Image, Input, Wanted, plan};
+pub use fleetcast_sign::release::Facts;
+use fleetcast_sign::release::{Coding, Draft, Image, Input, Wanted, plan};
 use sha2::{Digest as _, Sha256};
 
 use crate::sim::{Carousel, Store};
@@ -79,6 +80,16 @@ impl Release {
     /// If a geometry is not for its image, or the temporary folder has no room for the images.
     #[must_use]
     pub fn made(sequence: u64, images: Vec<(&str, Vec<u8>, Geometry)>) -> Self {
+        Self::with_facts(&facts(sequence), images)
+    }
+
+    /// As [`Release::made`], with all that a manifest may say.
+    ///
+    /// # Panics
+    ///
+    /// As [`Release::made`].
+    #[must_use]
+    pub fn with_facts(facts: &Facts, images: Vec<(&str, Vec<u8>, Geometry)>) -> Self {
         let input = |(target, image, geometry): &(&str, Vec<u8>, Geometry)| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(image).unwrap();
@@ -89,7 +100,7 @@ impl Release {
         let inputs: Vec<_> = images.iter().map(input).collect();
         let key = SecretKey::from_seed(&Sha256::digest("fleetcast UNSAFE test release").into()).unwrap();
         let mut file = Vec::new();
-        Draft::new(&facts(sequence), &inputs, &[key], &|_| {}).unwrap().write_to(&mut file).unwrap();
+        Draft::new(facts, &inputs, &[key], &|_| {}).unwrap().write_to(&mut file).unwrap();
         let images: Vec<_> = images.into_iter().map(|(_, image, _)| image).collect();
         Self { carousel: Carousel::new(&file, &images, &trust()), images }
     }
@@ -124,7 +135,13 @@ pub fn receiver() -> Receiver {
     Receiver::new(Config { trust: trust(), policy: policy(), staging: 1024, seed: 7 })
 }
 
-fn facts(sequence: u64) -> Facts {
+/// What the manifests of releases made here say.
+///
+/// # Panics
+///
+/// Never: the version is a token.
+#[must_use]
+pub fn facts(sequence: u64) -> Facts {
     let version = Token::new(&format!("{sequence}.0")).unwrap();
     Facts {
         sequence,

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetcast_core::manifest::Token;
+use fleetcast_core::manifest::{Share, Token};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_install::faulty::Faulty;
 use fleetcast_install::sim::SimDisk;
-use fleetcast_install::{Disk, DiskFile as _, durable};
-use fleetcast_netlab::release::{CLASS, Release, VENDOR, trust};
+use fleetcast_install::{Backend, Disk, DiskFile as _, durable};
+use fleetcast_netlab::release::{CLASS, Facts, Release, VENDOR, facts, trust};
 use fleetcast_netlab::sim::{Carousel, Channel, Losses};
 use fleetcast_recv::config::{Config, Hooks, Install, TargetPlace, TrialCare};
 use fleetcast_recv::device::{Device, DeviceError, Outcome};
@@ -45,12 +45,27 @@ impl Job {
 
     /// A release made here: chunks of 64 octets, cells of 8, as many repair chunks as source chunks.
     pub(crate) fn made(sequence: u64, images: &[(&str, Vec<u8>)]) -> Self {
+        Self::of(&facts(sequence), images)
+    }
+
+    /// The same, in waves of so many in 1,000 devices from a Unix time on.
+    pub(crate) fn in_waves(sequence: u64, images: &[(&str, Vec<u8>)], waves: &[(u16, u64)]) -> Self {
+        let waves = waves.iter().map(|&(share, time)| Share { share, time }).collect();
+        Self::of(&Facts { waves, ..facts(sequence) }, images)
+    }
+
+    /// The same, for some hardware revisions.
+    pub(crate) fn for_hardware(sequence: u64, images: &[(&str, Vec<u8>)], range: (u64, u64)) -> Self {
+        Self::of(&Facts { hardware: Some(range), ..facts(sequence) }, images)
+    }
+
+    fn of(facts: &Facts, images: &[(&str, Vec<u8>)]) -> Self {
         let cut = |&(target, ref image): &(_, Vec<u8>)| {
             let size = image.len() as u64;
             let parameters = Parameters { size, chunk: 64, cell: 8, repair: 100, digest: 16, cap_len: 16 };
             (target, image.clone(), Geometry::new(&parameters).unwrap())
         };
-        let release = Release::made(sequence, images.iter().map(cut).collect());
+        let release = Release::with_facts(facts, images.iter().map(cut).collect());
         let places = images.iter().map(|(target, _)| path_of(target));
         Self { carousel: release.carousel, images: places.zip(release.images).collect() }
     }
@@ -180,8 +195,11 @@ impl<D: Disk + 'static> Running<D> {
     }
 
     pub(crate) fn start_as(disk: &D, config: &Config) -> Result<Self, DeviceError> {
+        Self::start_with(disk, config.install.backend(disk, &config.targets), config)
+    }
+
+    pub(crate) fn start_with(disk: &D, backend: Box<dyn Backend<D>>, config: &Config) -> Result<Self, DeviceError> {
         let mut events = Vec::new();
-        let backend = config.install.backend(disk, &config.targets);
         let (device, outcome) = Device::open(disk, backend, config, [7; 16], &mut |event| events.push(event))?;
         Ok(Self { device, events, outcome, now: 0 })
     }

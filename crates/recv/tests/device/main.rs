@@ -11,4 +11,6 @@ mod power_cut;
 mod receive;
 mod refused;
 mod restart;
+mod slots;
 mod unreadable;
+mod waves;
