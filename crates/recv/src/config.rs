@@ -12,6 +12,7 @@ use std::time::Duration;
 use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::TrustedKeys;
+use serde::Deserialize;
 
 pub use settings::{Settings, state_folder};
 
@@ -42,6 +43,30 @@ pub struct Config {
     pub staging: usize,
     /// Time between two progress reports.
     pub progress: Duration,
+    /// What the process may open.
+    pub confine: Confine,
+}
+
+/// How the process confines itself, see [`crate::confine`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confine {
+    /// Whether.
+    pub mode: ConfineMode,
+    /// What may be written beside what other settings name: folders, files, devices.
+    pub write: Vec<PathBuf>,
+}
+
+/// Whether the process confines itself.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfineMode {
+    /// As far as the kernel can.
+    #[default]
+    Auto,
+    /// Fully, or it ends.
+    Required,
+    /// Not at all.
+    Off,
 }
 
 /// An install target.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::ConfigError;
+use super::{ConfigError, ConfineMode};
 
 /// Most octets of a file; a real one has a few hundred.
 const MAX_FILE: u64 = 1 << 20;
@@ -29,6 +29,15 @@ pub(super) struct File {
     pub(super) progress_interval: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) target: Vec<Target>,
+    #[serde(default)]
+    pub(super) confine: Confine,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Confine {
+    pub(super) mode: ConfineMode,
+    pub(super) write: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

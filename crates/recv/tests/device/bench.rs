@@ -150,6 +150,7 @@ pub(crate) fn config() -> Config {
         max_packet: 1500,
         staging: 1024,
         progress: Duration::from_secs(1),
+        confine: Default::default(),
     }
 }
 
