@@ -67,7 +67,7 @@ impl<D: Disk, B: Boot> AbBackend<D, B> {
     }
 
     /// Opens the slots of a release, and finds out whether its images fit, with nothing changed.
-    fn open(&self, plan: &Plan, slot: Slot) -> Result<Vec<(FixedFile<D>, Kind)>, Fault> {
+    fn open(&self, plan: &Plan, slot: Slot) -> Result<Vec<FixedFile<D>>, Fault> {
         let open = |Component { target, size, .. }: &Component| {
             let path = self.place(target, slot)?;
             let found = self.disk.stat_slot(path).at("look at", path)?;
@@ -79,8 +79,8 @@ impl<D: Disk, B: Boot> AbBackend<D, B> {
                 None if path.starts_with("/dev") => return Err(Fault::SlotMissing { path: path.into() }),
                 _ => {}
             }
-            let file = FixedFile::open_slot(&self.disk, path.into(), *size)?;
-            Ok((file, found.map_or(Kind::File, |found| found.kind)))
+            let is_device = found.is_some_and(|found| found.kind == Kind::Block);
+            FixedFile::open_slot(&self.disk, path.into(), *size, is_device)
         };
         plan.components.iter().map(open).collect()
     }
@@ -160,12 +160,7 @@ impl<D: Disk, B: Boot> Backend<D> for AbBackend<D, B> {
         if state.record().slot(slot).is_some() {
             state.update(|record| record.set_slot(slot, None))?;
         }
-        for (part, kind) in &parts {
-            if *kind == Kind::File {
-                part.fit()?;
-            }
-        }
-        let parts = parts.into_iter().map(|(part, _)| part).collect();
+        parts.iter().try_for_each(FixedFile::fit)?;
         Ok(Staging::new(self.disk.clone(), plan, parts, Some(slot)))
     }
 

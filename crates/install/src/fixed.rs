@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::disk::{Disk, DiskFile as _};
+use crate::durable::folder_of;
 use crate::fault::{At as _, Fault};
 
 /// Bytes read in one step while hashing.
@@ -15,6 +16,8 @@ pub(crate) struct FixedFile<D: Disk> {
     path: PathBuf,
     file: D::File,
     size: u64,
+    /// A device: its name is not ours to flush.
+    is_device: bool,
 }
 
 impl<D: Disk> FixedFile<D> {
@@ -27,18 +30,23 @@ impl<D: Disk> FixedFile<D> {
         if file.size().at("look at", &path)? != size {
             file.set_size(size).at("set the size of", &path)?;
         }
-        Ok(Self { path, file, size })
+        Ok(Self { path, file, size, is_device: false })
     }
 
     /// Opens a slot for an image of `size` bytes; what it holds stays, and so does its size. See [`FixedFile::fit`].
-    pub(crate) fn open_slot(disk: &D, path: PathBuf, size: u64) -> Result<Self, Fault> {
+    pub(crate) fn open_slot(disk: &D, path: PathBuf, size: u64, is_device: bool) -> Result<Self, Fault> {
         let file = disk.open_slot(&path).at("open", &path)?;
-        Ok(Self { path, file, size })
+        Ok(Self { path, file, size, is_device })
     }
 
-    /// Gives a file the size of its image.
+    /// The folder whose flush makes its name survive a power cut.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        (!self.is_device).then(|| folder_of(&self.path))
+    }
+
+    /// Gives a file the size of its image; a device has its own.
     pub(crate) fn fit(&self) -> Result<(), Fault> {
-        if self.file.size().at("look at", &self.path)? != self.size {
+        if !self.is_device && self.file.size().at("look at", &self.path)? != self.size {
             self.file.set_size(self.size).at("set the size of", &self.path)?;
         }
         Ok(())
@@ -46,6 +54,9 @@ impl<D: Disk> FixedFile<D> {
 
     /// Makes what a block device has behind the image read as zeros.
     pub(crate) fn clear_tail(&self) -> Result<(), Fault> {
+        if !self.is_device {
+            return Ok(());
+        }
         self.file.clear_tail(self.size).at("clear the end of", &self.path)
     }
 
@@ -57,7 +68,7 @@ impl<D: Disk> FixedFile<D> {
         }
         let file = disk.open_read(path).at("open", path)?;
         let size = file.size().at("look at", path)?;
-        Ok(Some(Self { path: path.into(), file, size }))
+        Ok(Some(Self { path: path.into(), file, size, is_device: false }))
     }
 
     pub(crate) fn lock(&self) -> Result<(), Fault> {

@@ -1,7 +1,6 @@
 //! Room for the images of one release, and the proof that it holds them.
 
 use crate::disk::Disk;
-use crate::durable::folder_of;
 use crate::fault::{At as _, Fault};
 use crate::fixed::FixedFile;
 use crate::record::{Component, Plan, Slot};
@@ -102,8 +101,9 @@ impl<D: Disk> Staging<D> {
     pub fn flush(&mut self) -> Result<(), Fault> {
         for (part, _) in self.parts() {
             part.flush()?;
-            let folder = folder_of(part.path());
-            self.disk.flush_dir(folder).at("flush", folder)?;
+            if let Some(folder) = part.folder() {
+                self.disk.flush_dir(folder).at("flush", folder)?;
+            }
         }
         Ok(())
     }
@@ -131,9 +131,7 @@ impl<D: Disk> Staging<D> {
     fn mismatches(&self) -> Result<Vec<usize>, Fault> {
         let mut wrong = Vec::new();
         for (nth, (part, component)) in self.parts().enumerate() {
-            if self.slot.is_some() {
-                part.clear_tail()?;
-            }
+            part.clear_tail()?;
             if !part.is(component.size, &component.sha256)? {
                 wrong.push(nth);
             }

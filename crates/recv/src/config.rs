@@ -14,6 +14,7 @@ use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::TrustedKeys;
 use fleetcast_install::{AbBackend, Adapter, Backend, Disk, ExecBackend, FileBackend, Pair, Program};
+use serde::Deserialize;
 
 pub use settings::{Settings, folders};
 
@@ -58,6 +59,41 @@ pub struct Config {
     pub staging: usize,
     /// Time between two progress reports.
     pub progress: Duration,
+    /// What the process may open.
+    pub confine: Confine,
+}
+
+impl Config {
+    /// Whether programs are run.
+    #[must_use]
+    pub fn has_programs(&self) -> bool {
+        let Hooks { before_install, after_install, after_commit, after_rollback } = &self.hooks;
+        let TrialCare { health_check, restart, .. } = &self.trial;
+        let all = [before_install, after_install, after_commit, after_rollback, health_check, restart];
+        self.install != Install::File || all.into_iter().any(Option::is_some)
+    }
+}
+
+/// How the process confines itself, see [`crate::confine`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confine {
+    /// Whether.
+    pub mode: ConfineMode,
+    /// What may be written beside what other settings name: folders, files, devices.
+    pub write: Vec<PathBuf>,
+}
+
+/// Whether the process confines itself.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfineMode {
+    /// As far as the kernel can.
+    #[default]
+    Auto,
+    /// Fully, or it ends.
+    Required,
+    /// Not at all.
+    Off,
 }
 
 /// How images become those that run.

@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
+use crate::confine::{self, Level};
 use crate::device::{self, Device, DeviceError, Outcome};
 use crate::events::{Event, Progress, Traffic};
 use crate::ledger::{self, Ledger, Running};
@@ -97,6 +98,8 @@ impl Run {
         let clock = Clock(std::time::Instant::now());
         reporter.ledger = Ledger::load(&config.state);
         let mut tell = |event| reporter.tell(&event);
+        // Before anything from outside is looked at, and while there is no other thread.
+        let confined = confine::start(config, &mut tell)?;
         let backend = config.install.backend(&RealFs, &config.targets);
         // Before the device: what was received can take minutes to hash, for nothing if there is no interface.
         let net = match Listener::join(config) {
@@ -112,7 +115,7 @@ impl Run {
         }
         let now = clock.now();
         let run = Self { device, net, clock, watch: Watch::new(now), care: Care::new(now), heard_installed: false };
-        run.tell_ready(config, reporter);
+        run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
 
@@ -208,12 +211,13 @@ impl Run {
         None
     }
 
-    fn tell_ready(&self, config: &Config, reporter: &mut Reporter) {
+    fn tell_ready(&self, config: &Config, confined: Level, reporter: &mut Reporter) {
         let receive_buffer = self.net.granted_buffer().unwrap_or_default();
         reporter.tell(&Event::Ready {
             groups: config.groups.iter().map(ToString::to_string).collect(),
             interface: self.net.name().to_owned(),
             receive_buffer,
+            confined: confined.word(),
             installed: self.device.record().installed.as_ref().map(Into::into),
         });
         if receive_buffer < config.receive_buffer {

@@ -27,6 +27,8 @@ pub enum Event {
         interface: String,
         /// Octets of receive buffer that the kernel granted to each socket.
         receive_buffer: usize,
+        /// How far the process is confined: `full`, `partial`, `none`, or `off` if it need not be.
+        confined: &'static str,
         /// The installed release, if any.
         installed: Option<Release>,
     },

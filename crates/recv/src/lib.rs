@@ -7,6 +7,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`config`] | one file or flags, parsed once into checked types |
+//! | [`confine`] | what the process may open from its start on |
 //! | [`device`] | the receive session on its storage: datagrams in, installed releases out; no sockets, no clock |
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
@@ -19,6 +20,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod confine;
 pub mod device;
 pub mod driver;
 pub mod events;

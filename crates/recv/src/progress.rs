@@ -1,5 +1,6 @@
 //! Tells events to people or programs: a bar on a terminal, JSON lines, or plain lines.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io::IsTerminal as _;
 use std::time::Instant;
@@ -30,8 +31,9 @@ pub struct Reporter {
 
 #[derive(Debug)]
 enum Form {
-    /// A line of JSON each, on stdout.
-    Json(Lines),
+    /// A line of JSON each, on stdout. The thread that writes them starts with the first, so that it is confined like the one
+    /// that tells them.
+    Json(OnceCell<Lines>),
     /// Lines on stderr, with a bar below while a release is received.
     Bar(ProgressBar),
     /// Lines on stderr, without progress.
@@ -43,7 +45,7 @@ impl Reporter {
     #[must_use]
     pub fn new(json: bool) -> Self {
         let form = if json {
-            Form::Json(Lines::new())
+            Form::Json(OnceCell::new())
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
             // The template is a constant; without it the bar has its default form.
@@ -70,8 +72,8 @@ impl Reporter {
         }
         match &self.form {
             Form::Json(lines) => match serde_json::to_string(&Line::from(event)) {
-                Ok(line) if matches!(event, Event::Progress(_)) => lines.offer(line),
-                Ok(line) => lines.send(line),
+                Ok(line) if matches!(event, Event::Progress(_)) => lines.get_or_init(Lines::new).offer(line),
+                Ok(line) => lines.get_or_init(Lines::new).send(line),
                 Err(error) => warn(format_args!("cannot tell an event: {error}")),
             },
             Form::Plain => {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::ConfigError;
+use super::{ConfigError, ConfineMode};
 
 /// Most octets of a file; a real one has a few hundred.
 const MAX_FILE: u64 = 1 << 20;
@@ -40,6 +40,8 @@ pub(super) struct File {
     pub(super) trial: Trial,
     #[serde(default)]
     pub(super) hooks: Hooks,
+    #[serde(default)]
+    pub(super) confine: Confine,
 }
 
 /// A program and its arguments.
@@ -80,6 +82,13 @@ pub(super) struct Hooks {
     pub(super) after_commit: Option<Command>,
     pub(super) after_rollback: Option<Command>,
     pub(super) timeout: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Confine {
+    pub(super) mode: ConfineMode,
+    pub(super) write: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -14,7 +14,7 @@ use fleetcast_net::check_membership;
 use toml::Spanned;
 
 use super::file::{self, File, Lines};
-use super::{Config, ConfigError, TargetPlace, install};
+use super::{Config, ConfigError, Confine, TargetPlace, install};
 use crate::device::STATEMENT;
 use crate::ledger::HISTORY;
 
@@ -219,6 +219,7 @@ impl Settings {
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
+            confine: confine(&source, file.confine)?,
         })
     }
 }
@@ -385,6 +386,11 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
     name.is_some_and(|name| ["record", "lock", HISTORY, STATEMENT].contains(&name) || name.starts_with("scratch."))
+}
+
+fn confine(source: &Source, table: file::Confine) -> Result<Confine, ConfigError> {
+    let path = |text: &Spanned<String>| place_of(text.get_ref(), &source.place("write", text));
+    Ok(Confine { mode: table.mode, write: table.write.iter().map(path).collect::<Result<_, _>>()? })
 }
 
 fn receive_buffer(given: Option<(String, Place)>) -> Result<usize, ConfigError> {

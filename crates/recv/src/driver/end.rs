@@ -3,6 +3,7 @@
 use fleetcast_cli::CommandError;
 
 use super::Options;
+use crate::confine::ConfineError;
 use crate::device::DeviceError;
 use crate::events::{Chunks, Event, Release, Traffic};
 use crate::listener::ListenError;
@@ -55,6 +56,12 @@ impl Failure {
 
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
+        Self { code: error.code(), error: CommandError::failed(error) }
+    }
+}
+
+impl From<ConfineError> for Failure {
+    fn from(error: ConfineError) -> Self {
         Self { code: error.code(), error: CommandError::failed(error) }
     }
 }

@@ -4,5 +4,6 @@
 
 mod common;
 mod config;
+mod confine;
 mod frame;
 mod sockets;

@@ -18,14 +18,14 @@ use super::common::Folder;
 use fleetcast_netlab::command_line::{Done, shipped};
 
 /// Sends a release over and over until dropped.
-struct OnAir {
+pub(super) struct OnAir {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl OnAir {
     /// `pause` after each 16 packets.
-    fn start(name: &str, group: SocketAddr, pause: Duration) -> Self {
+    pub(super) fn start(name: &str, group: SocketAddr, pause: Duration) -> Self {
         let release = Release::of_vector(name);
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&stop);
@@ -62,7 +62,7 @@ impl Drop for OnAir {
 }
 
 /// `receive` on the loopback interface for a device that takes the vectors' releases.
-fn receive(folder: &Folder, group: SocketAddr, more: &[&str]) -> Command {
+pub(super) fn receive(folder: &Folder, group: SocketAddr, more: &[&str]) -> Command {
     receive_on("lo", folder, group, more)
 }
 
@@ -112,12 +112,12 @@ fn names(events: &[Value]) -> Vec<&str> {
     names.filter(|name| !["progress", "warning"].contains(name)).collect()
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(super) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 /// Waits until the program has written an event with this name, as JSON.
-fn wait_for(child: &mut Child, name: &str, is_wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+pub(super) fn wait_for(child: &mut Child, name: &str, is_wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
     let mut seen = vec![];
     for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
         let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
