@@ -132,9 +132,9 @@ fn receive_into(path: &str, folder: &Folder, group: SocketAddr, more: &[&str]) -
     folder.command(&usual.map(|arg| if arg == "rootfs=rootfs.img" { &target } else { arg }).collect::<Vec<_>>())
 }
 
-/// Receives a release into `live`, a link to `own`; then that points to `other`, and a later release comes. Gives what became of it,
+/// Receives a release into `live`, a link to `own`; then that points elsewhere, and a later release comes. Gives what became of it,
 /// or nothing if the kernel cannot confine.
-fn receive_and_swap(folder: &Folder, group: SocketAddr, more: &[&str]) -> Option<Value> {
+fn receive_and_swap(folder: &Folder, elsewhere: &Folder, group: SocketAddr, more: &[&str]) -> Option<Value> {
     symlink("own", folder.path("live")).unwrap();
     let mut child = receive_into("live/rootfs.img", folder, group, &[&["--json", "--timeout", "30s"], more].concat())
         .spawn()
@@ -162,10 +162,10 @@ fn receive_and_swap(folder: &Folder, group: SocketAddr, more: &[&str]) -> Option
         assert_eq!(status.contains("NoNewPrivs:\t1"), is_confined, "{status}");
     }
 
-    symlink("other", folder.path("swapped")).unwrap();
+    symlink(elsewhere.path(""), folder.path("swapped")).unwrap();
     rustix::fs::rename(folder.path("swapped"), folder.path("live")).unwrap();
     let _on_air = OnAir::start("ok-two-blocks", group, Duration::from_millis(1));
-    let outcome = wait_for(&mut child, if is_confined { "refused" } else { "installed" }, |_| true).pop();
+    let outcome = wait_for(&mut child, if is_confined { "stopped" } else { "installed" }, |_| true).pop();
     signal(&child, Signal::TERM);
     child.wait_with_output().unwrap();
     outcome
@@ -173,22 +173,22 @@ fn receive_and_swap(folder: &Folder, group: SocketAddr, more: &[&str]) -> Option
 
 #[test]
 fn a_folder_put_in_place_of_the_targets_after_the_start_is_denied() {
-    let folder = folder();
+    let (folder, elsewhere) = (folder(), Folder::default());
     let group = "239.255.77.21:15077".parse().unwrap();
-    let Some(refused) = receive_and_swap(&folder, group, &[]) else { return };
-    let reason = refused["reason"].as_str().unwrap();
-    let expected = ["live/", "permission denied", "see that the service's sandbox allows it"];
-    assert!(expected.iter().all(|part| reason.contains(part)), "{refused}");
-    assert_eq!(fs::read_dir(folder.path("other")).unwrap().count(), 1);
+    let Some(stopped) = receive_and_swap(&folder, &elsewhere, group, &[]) else { return };
+    let reason = stopped["reason"].as_str().unwrap();
+    let expected = ["live", "permission denied", "see that the service's sandbox allows it"];
+    assert!(expected.iter().all(|part| reason.contains(part)), "{stopped}");
+    assert!(elsewhere.names().is_empty());
 }
 
 #[test]
 fn with_mode_off_nothing_is_denied() {
-    let folder = folder();
+    let (folder, elsewhere) = (folder(), Folder::default());
     folder.write("off.toml", "[confine]\nmode = \"off\"\n");
     let group = "239.255.77.22:15077".parse().unwrap();
-    receive_and_swap(&folder, group, &["--config", "off.toml"]).unwrap();
-    assert!(folder.path("other/rootfs.img").exists());
+    receive_and_swap(&folder, &elsewhere, group, &["--config", "off.toml"]).unwrap();
+    assert_eq!(elsewhere.names(), ["rootfs.img"]);
 }
 
 #[test]
