@@ -219,7 +219,7 @@ impl Settings {
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
-            confine: confine(&source, file.confine)?,
+            confine: confine(&source, &file.confine)?,
         })
     }
 }
@@ -388,7 +388,7 @@ fn is_own(state: &Path, path: &Path) -> bool {
     name.is_some_and(|name| ["record", "lock", HISTORY, STATEMENT].contains(&name) || name.starts_with("scratch."))
 }
 
-fn confine(source: &Source, table: file::Confine) -> Result<Confine, ConfigError> {
+fn confine(source: &Source, table: &file::Confine) -> Result<Confine, ConfigError> {
     let path = |text: &Spanned<String>| place_of(text.get_ref(), &source.place("write", text));
     Ok(Confine { mode: table.mode, write: table.write.iter().map(path).collect::<Result<_, _>>()? })
 }

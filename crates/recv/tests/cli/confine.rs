@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use fleetcast_netlab::command_line::Done;
+use fleetcast_netlab::command_line::{self, Done};
 use fleetcast_recv::confine::{Level, Rules, confine};
 use rustix::process::{Pid, Signal, test_kill_process};
+use serde_json::Value;
 
 use super::common::Folder;
 use super::sockets::{OnAir, receive, signal, wait_for};
@@ -93,7 +94,7 @@ fn without_programs_only_what_is_named_can_be_opened_and_nothing_executed() {
 fn programs_read_everything_and_write_only_what_is_named() {
     let folder = folder();
     confined(Rules { write: vec![folder.path("own")], read: vec![], programs: true }, move || {
-        let sh = |script: &str| Done::run(&mut folder.command("/bin/sh", &["-ec", script]));
+        let sh = |script: &str| Done::run(&mut command_line::Folder::command(&folder, "/bin/sh", &["-ec", script]));
         sh("cat other/file >own/new 2>/dev/null; mv own/new own/moved; ln -s moved own/new; rm own/moved").ok();
         for script in [
             "echo >other/new",
@@ -123,12 +124,21 @@ fn a_named_file_can_be_written_but_not_its_neighbours() {
     });
 }
 
-/// Receives a release into `live`, a link to `own`; then that points to `other`, and a later release comes.
-fn receive_and_swap(folder: &Folder, group: SocketAddr, more: &[&str]) -> Option<Done> {
+/// As [`receive`], with another place for target `rootfs`.
+fn receive_into(path: &str, folder: &Folder, group: SocketAddr, more: &[&str]) -> Command {
+    let target = format!("rootfs={path}");
+    let usual = receive(folder, group, more);
+    let usual = usual.get_args().map(|arg| arg.to_str().unwrap());
+    folder.command(&usual.map(|arg| if arg == "rootfs=rootfs.img" { &target } else { arg }).collect::<Vec<_>>())
+}
+
+/// Receives a release into `live`, a link to `own`; then that points elsewhere, and a later release comes. Gives what became of it,
+/// or nothing if the kernel cannot confine.
+fn receive_and_swap(folder: &Folder, elsewhere: &Folder, group: SocketAddr, more: &[&str]) -> Option<Value> {
     symlink("own", folder.path("live")).unwrap();
-    let more = [&["--json", "--target", "rootfs=live/rootfs.img"], more].concat();
-    let mut command = receive(folder, group, &more);
-    let mut child = command.spawn().unwrap();
+    let mut child = receive_into("live/rootfs.img", folder, group, &[&["--json", "--timeout", "30s"], more].concat())
+        .spawn()
+        .unwrap();
     let ready = wait_for(&mut child, "ready", |_| true).pop().unwrap();
     let is_confined = match ready["confined"].as_str().unwrap() {
         "full" => true,
@@ -152,32 +162,33 @@ fn receive_and_swap(folder: &Folder, group: SocketAddr, more: &[&str]) -> Option
         assert_eq!(status.contains("NoNewPrivs:\t1"), is_confined, "{status}");
     }
 
-    symlink("other", folder.path("swapped")).unwrap();
+    symlink(elsewhere.path(""), folder.path("swapped")).unwrap();
     rustix::fs::rename(folder.path("swapped"), folder.path("live")).unwrap();
     let _on_air = OnAir::start("ok-two-blocks", group, Duration::from_millis(1));
-    if !is_confined {
-        wait_for(&mut child, "installed", |_| true);
-        signal(&child, Signal::TERM);
-    }
-    Some(child.wait_with_output().unwrap().into())
+    let outcome = wait_for(&mut child, if is_confined { "stopped" } else { "installed" }, |_| true).pop();
+    signal(&child, Signal::TERM);
+    child.wait_with_output().unwrap();
+    outcome
 }
 
 #[test]
 fn a_folder_put_in_place_of_the_targets_after_the_start_is_denied() {
-    let folder = folder();
+    let (folder, elsewhere) = (folder(), Folder::default());
     let group = "239.255.77.21:15077".parse().unwrap();
-    let Some(done) = receive_and_swap(&folder, group, &[]) else { return };
-    done.failed(1, &["live", "permission denied", "see that the service's sandbox allows it"]);
-    assert_eq!(fs::read_dir(folder.path("other")).unwrap().count(), 1);
+    let Some(stopped) = receive_and_swap(&folder, &elsewhere, group, &[]) else { return };
+    let reason = stopped["reason"].as_str().unwrap();
+    let expected = ["live", "permission denied", "see that the service's sandbox allows it"];
+    assert!(expected.iter().all(|part| reason.contains(part)), "{stopped}");
+    assert!(elsewhere.names().is_empty());
 }
 
 #[test]
 fn with_mode_off_nothing_is_denied() {
-    let folder = folder();
+    let (folder, elsewhere) = (folder(), Folder::default());
     folder.write("off.toml", "[confine]\nmode = \"off\"\n");
     let group = "239.255.77.22:15077".parse().unwrap();
-    receive_and_swap(&folder, group, &["--config", "off.toml"]).unwrap().ok();
-    assert!(folder.path("other/rootfs.img").exists());
+    receive_and_swap(&folder, &elsewhere, group, &["--config", "off.toml"]).unwrap();
+    assert_eq!(elsewhere.names(), ["rootfs.img"]);
 }
 
 #[test]
@@ -185,8 +196,7 @@ fn a_target_folder_that_is_missing_is_told_at_the_start() {
     let folder = folder();
     let group = "239.255.77.23:15077".parse().unwrap();
     let gone = folder.path("gone");
-    let target = format!("rootfs={}/rootfs.img", gone.display());
-    let mut command = receive(&folder, group, &["--target", &target]);
+    let mut command = receive_into("gone/rootfs.img", &folder, group, &[]);
     let told = format!("warning: {} cannot be opened (No such file or directory", gone.display());
     Done::run(&mut command).failed(1, &[&told, "create or mount it, and start again", "the folder does not exist"]);
 }

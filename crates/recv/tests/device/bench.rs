@@ -12,7 +12,7 @@ use fleetcast_install::sim::SimDisk;
 use fleetcast_install::{Backend, Disk, DiskFile as _, durable};
 use fleetcast_netlab::release::{CLASS, Facts, Release, VENDOR, facts, trust};
 use fleetcast_netlab::sim::{Carousel, Channel, Losses};
-use fleetcast_recv::config::{Config, Hooks, Install, TargetPlace, TrialCare};
+use fleetcast_recv::config::{Config, Confine, Hooks, Install, TargetPlace, TrialCare};
 use fleetcast_recv::device::{Device, DeviceError, Outcome};
 use fleetcast_recv::events::Event;
 use rustix::io::Errno;
@@ -178,7 +178,7 @@ pub(crate) fn config() -> Config {
         max_packet: 1500,
         staging: 1024,
         progress: Duration::from_secs(1),
-        confine: Default::default(),
+        confine: Confine::default(),
     }
 }
 

@@ -50,7 +50,7 @@ fn index(slot: Slot) -> usize {
 fn first(environment: [u8; 3]) -> Slot {
     let order = if environment[0] == b'a' { Slot::A } else { Slot::B };
     let found = [order, order.other()].into_iter().find(|slot| environment[index(*slot)] != b'0');
-    found.expect("a brick: no slot may be started")
+    found.unwrap_or_else(|| panic!("a brick: no slot may be started"))
 }
 
 /// Chooses a slot and counts the attempt.
