@@ -63,6 +63,8 @@ pub trait Disk: Clone + Debug {
     /// created with mode 0600 if missing, or a block device, which must not be mounted or otherwise in use
     /// ([`io::ErrorKind::ResourceBusy`]). Follows links: device names that stay the same are links.
     fn open_slot(&self, path: &Path) -> io::Result<Self::File>;
+    /// Opens a regular file or block device for reading, links followed.
+    fn open_seed(&self, path: &Path) -> io::Result<Self::File>;
     /// What bears a name, links followed; `None` if nothing does.
     fn stat_slot(&self, path: &Path) -> io::Result<Option<Stat>>;
     /// Creates `.<stem>.<random>.tmp` in `folder` with mode 0600.

@@ -70,6 +70,10 @@ impl<D: Disk> Disk for Faulty<D> {
         Ok(self.wrap(self.step()?.open_slot(path)?))
     }
 
+    fn open_seed(&self, path: &Path) -> io::Result<Self::File> {
+        Ok(self.wrap(self.step()?.open_seed(path)?))
+    }
+
     fn stat_slot(&self, path: &Path) -> io::Result<Option<Stat>> {
         self.step()?.stat_slot(path)
     }

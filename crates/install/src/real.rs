@@ -74,6 +74,12 @@ impl Disk for RealFs {
         Ok(file)
     }
 
+    fn open_seed(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = File::from(fs::open(path, flags, Mode::empty())?);
+        if kind_of(&file.metadata()?) == Kind::Other { Err(Errno::ISDIR.into()) } else { Ok(file) }
+    }
+
     fn stat_slot(&self, path: &Path) -> io::Result<Option<Stat>> {
         let Some(mut stat) = stat_of(std::fs::metadata(path))? else { return Ok(None) };
         if stat.kind == Kind::Block {

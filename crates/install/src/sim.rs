@@ -241,6 +241,10 @@ impl Disk for SimDisk {
         self.open_locked(path)
     }
 
+    fn open_seed(&self, path: &Path) -> io::Result<SimFile> {
+        self.open_read(path)
+    }
+
     fn stat_slot(&self, path: &Path) -> io::Result<Option<Stat>> {
         self.stat(path)
     }

@@ -34,19 +34,20 @@ impl Slotted {
         let folder = fleet.path("device");
         write(&folder.join("slots"), b"a ok 0 a\n");
         write(&folder.join("boot.conf"), format!("folder={}\n", folder.display()).as_bytes());
-        let mut text = String::new();
-        for target in TARGETS {
+        let pair = |target: &str| {
             let [a, b] = ["a", "b"].map(|slot| place(target, slot).display().to_string());
-            text += &format!("[[target]]\nname = \"{target}\"\nslots = [\"{a}\", \"{b}\"]\n");
-        }
-        let (pointer, conf) = (shipped("packaging/boot/pointer"), folder.join("boot.conf"));
-        let pointer = fs::canonicalize(pointer).unwrap();
-        text +=
-            &format!("[boot]\nadapter = [\"{}\", \"-c\", \"{}\"]\nattempts = 9\n", pointer.display(), conf.display());
-        text += &format!(
-            "[trial]\nhealth-check = [\"/bin/sh\", \"-c\", \"{health}\"]\ninterval = \"1s\"\ndeadline = \"2s\"\n"
+            format!("[[target]]\nname = \"{target}\"\nslots = [\"{a}\", \"{b}\"]\n")
+        };
+        let pointer = fs::canonicalize(shipped("packaging/boot/pointer")).unwrap();
+        let text = format!(
+            "{}[boot]\nadapter = [\"{}\", \"-c\", \"{}\"]\nattempts = 9\n\
+             [trial]\nhealth-check = [\"/bin/sh\", \"-c\", \"{health}\"]\ninterval = \"1s\"\ndeadline = \"2s\"\n\
+             [confine]\nmode = \"required\"\nwrite = [\"{}\"]\n",
+            TARGETS.map(pair).concat(),
+            pointer.display(),
+            folder.join("boot.conf").display(),
+            folder.display()
         );
-        text += &format!("[confine]\nmode = \"required\"\nwrite = [\"{}\"]\n", folder.display());
         let config = folder.join("recv.toml");
         write(&config, text.as_bytes());
         Self { device, folder, config }
@@ -158,7 +159,7 @@ fn a_release_is_tried_on_block_devices_committed_by_its_health_check_and_a_sick_
     let device = Slotted::with_slots(&fleet, &format!("test ! -e {}", sick.display()), at);
     let sender = fleet.host("sender");
     let first = release(&fleet, 1);
-    let _send = fleet.send(&sender, &first, "--rate 20M");
+    let send = fleet.send(&sender, &first, "--rate 20M");
 
     // A slot in use is not touched.
     Done::run(Command::new("mkfs.ext4").args(["-q"]).arg(at("rootfs", "b"))).ok();
@@ -181,7 +182,7 @@ fn a_release_is_tried_on_block_devices_committed_by_its_health_check_and_a_sick_
     run.wait_for("committed");
     assert_eq!(device.status()["installed"]["sequence"], 1);
     run.end(Signal::TERM);
-    drop(_send);
+    drop(send);
 
     // One whose health check fails is given up, and not installed again.
     let second = release(&fleet, 2);

@@ -49,6 +49,8 @@ pub struct Config {
     pub hooks: Hooks,
     /// The state folder.
     pub state: PathBuf,
+    /// Images to look for chunks in, beside those that run.
+    pub seeds: Vec<PathBuf>,
     /// The folder where the daemon tells how it is doing, if any.
     pub runtime: Option<PathBuf>,
     /// Octets of receive buffer to ask of the kernel.

@@ -126,7 +126,7 @@ impl Rules {
         let paths = config.targets.iter().flat_map(TargetPlace::paths).map(place_of);
         let own = std::iter::once(config.state.clone()).chain(config.runtime.clone());
         let write = own.chain(paths).chain(config.confine.write.iter().cloned());
-        Self { write: write.collect(), read: Vec::new(), programs: config.has_programs() }
+        Self { write: write.collect(), read: config.seeds.clone(), programs: config.has_programs() }
     }
 }
 

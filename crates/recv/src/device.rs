@@ -12,6 +12,7 @@
 //! nothing on disk is believed, and what cannot be read counts as absent.
 
 mod keeper;
+mod reuse;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::events::{Chunks, Event};
 use crate::storage::{Area, Ready, Storage, is_failing, is_full};
 pub(crate) use keeper::STATEMENT;
 use keeper::{Keeper, Stop};
+use reuse::Search;
 
 /// Read-backs with another SHA-256 than the manifest's until the storage is given up.
 const MAX_MISMATCHES: u32 = 3;
@@ -50,6 +52,8 @@ pub struct Device<D: Disk> {
     /// That its wave has not come was told.
     is_early: bool,
     tried: Tried,
+    /// Old images that are looked through for the release.
+    search: Option<Search<D>>,
     /// Time of the last input.
     now: Instant,
 }
@@ -183,6 +187,7 @@ impl<D: Disk> Device<D> {
             unix: None,
             is_early: false,
             tried: Tried::default(),
+            search: None,
             now: Instant::default(),
         };
         let resumed = match kept {
@@ -345,8 +350,13 @@ impl<D: Disk> Device<D> {
     /// Does what carrying out actions has left to do.
     fn settle(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         if std::mem::take(&mut self.keeper.has_begun) {
-            self.tried = Tried::default();
+            (self.tried, self.search) = (Tried::default(), None);
             (self.not_before, self.is_early) = (None, false);
+        }
+        for (component, cell) in self.keeper.new_pages.drain(..) {
+            if let Some(search) = &mut self.search {
+                search.note_page(component, cell);
+            }
         }
         if let Some(fault) = self.keeper.failing.take() {
             self.renew(fault, tell)?;
@@ -443,6 +453,7 @@ impl<D: Disk> Device<D> {
     fn install(&mut self, ready: Ready<D>, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         match self.keeper.install(ready, tell) {
             Ok(installed) => {
+                self.search = None;
                 self.receiver.finish(policy(&self.config, self.keeper.record()));
                 Ok(match installed {
                     Installed::Committed => Outcome::Installed,

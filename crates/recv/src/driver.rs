@@ -181,6 +181,13 @@ impl Run {
                         return Ok(end);
                     }
                 }
+                // While no datagram waits.
+                () = std::future::ready(()), if self.device.can_reuse() => {
+                    let outcome = self.device.reuse(&mut |event| reporter.tell(&event))?;
+                    if let Some(end) = self.take(outcome, config, options, reporter) {
+                        return Ok(end);
+                    }
+                }
             }
         }
     }

@@ -45,6 +45,13 @@ pub enum Event {
     },
     /// What an earlier run stored was checked.
     Resumed(Chunks),
+    /// Chunks of the release were found in images that are there already, and need not come.
+    Reused {
+        /// How many so far.
+        chunks: u64,
+        /// Their octets.
+        octets: u64,
+    },
     /// How far it is; each interval while a release is received.
     Progress(Progress),
     /// Nothing that verifies has come for a while.
@@ -265,6 +272,7 @@ impl fmt::Display for Event {
                 write!(f, "receiving {release}: {octets} octets in {needed} chunks")
             }
             Self::Resumed(chunks) => write!(f, "resumed: {chunks} are there and verified"),
+            Self::Reused { chunks, octets } => write!(f, "{chunks} chunks ({octets} octets) were there in old images"),
             Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.traffic.loss * 100.0),
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Rejoined { interface } => write!(f, "listening again on {interface}, which was gone or replaced"),

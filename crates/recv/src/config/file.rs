@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) groups: Option<Spanned<Vec<String>>>,
     pub(super) source: Option<Spanned<String>>,
     pub(super) state: Option<Spanned<String>>,
+    pub(super) seeds: Option<Spanned<Vec<String>>>,
     pub(super) runtime: Option<Spanned<String>>,
     pub(super) receive_buffer: Option<Spanned<String>>,
     pub(super) max_packet: Option<Spanned<u16>>,

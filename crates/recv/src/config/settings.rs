@@ -79,6 +79,10 @@ pub struct Settings {
     #[arg(long, value_name = "FOLDER")]
     state: Option<String>,
 
+    /// Image or device to look for chunks of new images in, beside what is installed; repeat for several
+    #[arg(long, value_name = "PATH")]
+    seed: Vec<String>,
+
     /// Folder in memory where the daemon tells how it is doing, for `status`
     #[arg(long, value_name = "FOLDER")]
     runtime: Option<String>,
@@ -214,6 +218,11 @@ impl Settings {
             hooks: install::hooks(&source, file.hooks)?,
             targets: targets.into_iter().map(|(target, _)| target).collect(),
             state,
+            seeds: seeds(source.pick(
+                if self.seed.is_empty() { "seeds" } else { "seed" },
+                some(self.seed),
+                file.seeds,
+            ))?,
             runtime: runtime.map(|(text, at)| place_of(&text, &at)).transpose()?,
             receive_buffer: receive_buffer(buffer)?,
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
@@ -249,6 +258,10 @@ fn read(config: Option<PathBuf>) -> Result<(Source, File), ConfigError> {
 /// A list flag that was given at all.
 fn some(list: Vec<String>) -> Option<Vec<String>> {
     if list.is_empty() { None } else { Some(list) }
+}
+
+fn seeds(given: Option<(Vec<String>, Place)>) -> Result<Vec<PathBuf>, ConfigError> {
+    given.map_or(Ok(Vec::new()), |(paths, at)| paths.iter().map(|path| place_of(path, &at)).collect())
 }
 
 fn wave(source: &Source, given: Option<Spanned<u16>>) -> Result<Option<u16>, ConfigError> {

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use fleetcast_core::manifest::Manifest;
+use fleetcast_core::manifest::{Manifest, Token};
 use fleetcast_core::session::{Action, RefuseReason};
 use fleetcast_core::trust::{MAX_STATEMENT, Verified};
+use fleetcast_core::wire::PageKind;
 use fleetcast_install::exec::environment;
 use fleetcast_install::record::Component;
 use fleetcast_install::record::Reason;
@@ -41,6 +42,7 @@ pub(super) struct Keeper<D: Disk> {
     backend: Box<dyn Backend<D>>,
     targets: Vec<TargetPlace>,
     hooks: Hooks,
+    seeds: Vec<PathBuf>,
     /// Where the statement of the release being received is kept.
     statement: PathBuf,
     /// `None` while no release is being received.
@@ -49,6 +51,8 @@ pub(super) struct Keeper<D: Disk> {
     release: Option<ReleaseId>,
     /// Pages that chunks wait for.
     pub(super) wanted_pages: Vec<(u8, u32)>,
+    /// Pages that were kept since somebody asked.
+    pub(super) new_pages: Vec<(u8, u32)>,
     /// A release has begun.
     pub(super) has_begun: bool,
     /// A file of the release being received failed; another in its place may not.
@@ -78,10 +82,12 @@ impl<D: Disk> Keeper<D> {
             backend,
             targets: config.targets.clone(),
             hooks: config.hooks.clone(),
+            seeds: config.seeds.clone(),
             statement,
             storage: None,
             release: None,
             wanted_pages: Vec::new(),
+            new_pages: Vec::new(),
             has_begun: false,
             failing: None,
             is_complete: false,
@@ -94,6 +100,16 @@ impl<D: Disk> Keeper<D> {
 
     pub(super) fn record(&self) -> &Record {
         self.state.record()
+    }
+
+    pub(super) fn disk(&self) -> &D {
+        self.state.disk()
+    }
+
+    /// Images that may have chunks of a new image for a target.
+    pub(super) fn seeds(&self, target: &Token) -> Vec<PathBuf> {
+        let place = self.targets.iter().find(|place| place.name == *target);
+        place.and_then(|place| self.backend.old_image(&place.path)).into_iter().chain(self.seeds.clone()).collect()
     }
 
     /// Asks the hook whether the release that is complete may be installed now.
@@ -226,6 +242,9 @@ impl<D: Disk> Keeper<D> {
             Action::StorePage { kind, component, cell, payload } => {
                 let done = self.storage()?.store_page(kind, component, cell, payload);
                 self.note_failing(done)?;
+                if kind == PageKind::Page {
+                    self.new_pages.push((component, cell));
+                }
             }
             Action::LoadPage { component, cell } => self.wanted_pages.push((component, cell)),
             Action::Complete => self.is_complete = true,

@@ -172,6 +172,7 @@ pub(crate) fn config() -> Config {
             restart: None,
         },
         hooks: Hooks::default(),
+        seeds: vec![],
         runtime: None,
         state: STATE.into(),
         receive_buffer: 1,

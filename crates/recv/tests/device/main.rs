@@ -11,6 +11,7 @@ mod power_cut;
 mod receive;
 mod refused;
 mod restart;
+mod reuse;
 mod slots;
 mod unreadable;
 mod waves;
