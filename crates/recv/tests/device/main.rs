@@ -6,6 +6,7 @@
 
 mod bench;
 mod damage;
+mod exec;
 mod faults;
 mod power_cut;
 mod receive;

@@ -268,3 +268,31 @@ fn block_devices_keep_their_size_and_read_as_zeros_behind_the_image() {
         assert!(found[image.len()..].iter().all(|octet| *octet == 0));
     }
 }
+
+#[test]
+fn one_failing_operation_is_mended_or_a_clear_fault_and_the_old_release_starts_until_the_next_run_completes() {
+    let job = job();
+    let packets: Vec<_> = job.lossy_cycles(12, 0.1, 3).collect();
+    let first = device::new();
+    let (_, operations) = failing(first.fork(), u64::MAX..u64::MAX, Errno::IO, |disk| {
+        run(disk, Slot::A, &packets).unwrap();
+    });
+    let mut faults = 0;
+    for error in [Errno::NOSPC, Errno::IO, Errno::ROFS, Errno::NODEV] {
+        for nth in 0..operations {
+            let mut result = Ok(Outcome::Going);
+            let (after, _) = failing(first.fork(), nth..nth + 1, error, |disk| result = run(disk, Slot::A, &packets));
+            match result {
+                Ok(outcome) => assert!(matches!(outcome, Outcome::OnTrial | Outcome::Going), "operation {nth}"),
+                Err(DeviceError::Storage(fault)) => {
+                    faults += 1;
+                    assert!(fault.to_string().contains('/'), "operation {nth}: {fault}");
+                }
+                Err(other) => panic!("operation {nth}: {other}"),
+            }
+            completes(&job, &after, &packets);
+        }
+    }
+    println!("{operations} operations, {faults} faults");
+    assert!(faults > operations);
+}
