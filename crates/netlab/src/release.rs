@@ -9,8 +9,8 @@ use fleetcast_core::tree::Geometry;
 use fleetcast_core::trust::{PublicKey, TrustedKeys};
 
 use fleetcast_sign::keys::SecretKey;
-pub use fleetcast_sign::release::Facts;
-use fleetcast_sign::release::{Coding, Draft, Image, Input, Wanted, plan};
+use fleetcast_sign::release::{Coding, Draft, Wanted, plan};
+pub use fleetcast_sign::release::{Facts, Image, Input};
 use sha2::{Digest as _, Sha256};
 
 use crate::sim::{Carousel, Store};
@@ -98,9 +98,7 @@ impl Release {
             Input { name: name.clone(), target: name, image, geometry: *geometry }
         };
         let inputs: Vec<_> = images.iter().map(input).collect();
-        let key = SecretKey::from_seed(&Sha256::digest("fleetcast UNSAFE test release").into()).unwrap();
-        let mut file = Vec::new();
-        Draft::new(facts, &inputs, &[key], &|_| {}).unwrap().write_to(&mut file).unwrap();
+        let file = signed(facts, &inputs);
         let images: Vec<_> = images.into_iter().map(|(_, image, _)| image).collect();
         Self { carousel: Carousel::new(&file, &images, &trust()), images }
     }
@@ -133,6 +131,19 @@ pub fn policy() -> Policy {
 #[must_use]
 pub fn receiver() -> Receiver {
     Receiver::new(Config { trust: trust(), policy: policy(), staging: 1024, seed: 7 })
+}
+
+/// The release file of these images, signed by the key of [`trust`].
+///
+/// # Panics
+///
+/// If an image cannot be read, or is not as its geometry says.
+#[must_use]
+pub fn signed(facts: &Facts, inputs: &[Input]) -> Vec<u8> {
+    let key = SecretKey::from_seed(&Sha256::digest("fleetcast UNSAFE test release").into()).unwrap();
+    let mut file = Vec::new();
+    Draft::new(facts, inputs, &[key], &|_| {}).unwrap().write_to(&mut file).unwrap();
+    file
 }
 
 /// What the manifests of releases made here say.

@@ -8,6 +8,7 @@ mod bench;
 mod damage;
 mod exec;
 mod faults;
+mod large;
 mod power_cut;
 mod receive;
 mod refused;
