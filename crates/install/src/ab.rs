@@ -140,7 +140,14 @@ impl<D: Disk, B: Boot> Chain for AbBackend<D, B> {
 
 impl<D: Disk, B: Boot> Backend<D> for AbBackend<D, B> {
     fn recover(&self, state: &mut State<D>) -> Result<Recovery, Fault> {
-        trial::recover(self, state)
+        let recovery = trial::recover(self, state)?;
+        let record = state.record();
+        let (Recovery::Nothing, Some(release)) = (&recovery, &record.installed) else { return Ok(recovery) };
+        let current = self.boot.current()?;
+        if record.slot(current) != Some(release) && record.slot(current.other()) == Some(release) {
+            return Ok(Recovery::Elsewhere { release: release.clone(), current });
+        }
+        Ok(recovery)
     }
 
     fn stage(&self, state: &mut State<D>, plan: &Plan, _: &[PathBuf]) -> Result<Staging<D>, Fault> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::fault::Fault;
-use crate::record::{Plan, Reason, ReleaseId};
+use crate::record::{Plan, Reason, ReleaseId, Slot};
 use crate::staging::{Proven, Staging};
 use crate::state::State;
 
@@ -135,6 +135,13 @@ pub enum Recovery {
     AwaitsStart {
         /// The release.
         release: ReleaseId,
+    },
+    /// The committed release is in the other slot: the boot loader, or somebody, went back from it.
+    Elsewhere {
+        /// The committed release.
+        release: ReleaseId,
+        /// The slot that runs.
+        current: Slot,
     },
     /// A release on trial was given up.
     GivenUp {

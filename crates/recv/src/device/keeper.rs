@@ -184,6 +184,14 @@ impl<D: Disk> Keeper<D> {
                 self.standing = Standing::AwaitsStart;
                 tell(Event::OnTrial { release: (&release).into(), runs: false });
             }
+            Ok(Recovery::Elsewhere { release, current }) => {
+                let reason = format!(
+                    "slot {current} runs, but {} was committed in the other: the device went back from it; sign what is to \
+                     run anew, with a higher sequence",
+                    release.version
+                );
+                tell(Event::Alarm { sequence: release.sequence, code: "other-slot", reason });
+            }
             Ok(Recovery::GivenUp { release, reason }) => {
                 tell(Event::given_up(&release, reason));
                 Self::call(self.hooks.after_rollback.as_ref(), "after-rollback", &release, tell);

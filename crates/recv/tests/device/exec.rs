@@ -149,7 +149,8 @@ fn a_release_that_was_handed_over_on_trial_is_committed_given_up_or_lost() {
                 assert_eq!(installer.asked.borrow().back().unwrap(), "rollback");
             }
             _ => {
-                assert_eq!(running.device.record().failed.as_ref().map(|failed| failed.reason), Some(Reason::FellBack))
+                let failed = running.device.record().failed.as_ref();
+                assert_eq!(failed.map(|failed| failed.reason), Some(Reason::FellBack));
             }
         }
         let Loaded::Ok(record) = load(&disk, Path::new(STATE)).unwrap() else { panic!("no record") };

@@ -2,7 +2,8 @@
 
 mod boot;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use fleetcast_install::record::Reason;
 use fleetcast_install::sim::SimDisk;
@@ -15,6 +16,21 @@ use boot::{backend, device, power_on, slot_of};
 
 /// Subsets of unflushed changes tried for each cut, besides all and none.
 const SUBSETS: u64 = 4;
+
+/// A release on its way to a device, and what that runs before.
+struct Case {
+    job: Job,
+    old: (Slot, BTreeMap<PathBuf, Vec<u8>>),
+    /// What is in the other slot, if that could be started.
+    older: Option<BTreeMap<PathBuf, Vec<u8>>>,
+}
+
+impl Case {
+    /// The first release of a device.
+    fn first() -> Self {
+        Self { job: job(), old: (Slot::A, device::old()), older: None }
+    }
+}
 
 fn job() -> Job {
     Job::made(1, &[("rootfs", image(1, 64 * 20)), ("kernel", image(2, 64 * 9 + 5))])
@@ -46,21 +62,27 @@ fn reboots(disk: &SimDisk, seed: u64) -> Vec<SimDisk> {
 
 /// Starts the device; what it starts into is wholly old, or wholly new.
 #[track_caller]
-fn starts(job: &Job, disk: &SimDisk) -> Slot {
+fn starts(case: &Case, disk: &SimDisk) -> Slot {
+    let spare = case.old.0.other();
+    let found = slot_of(disk, spare);
+    let is_whole = found == case.job.images || Some(found) == case.older;
+    assert!(is_whole || !boot::may_start(disk, spare), "slot {spare} may be started and is half-written");
     let slot = power_on(disk);
-    let is_new = slot_of(disk, slot) == job.images;
-    assert!(is_new || slot == Slot::A && slot_of(disk, slot) == device::old(), "slot {slot} is neither old nor new");
+    let found = slot_of(disk, slot);
+    let is_new = slot != case.old.0 && found == case.job.images;
+    assert!(is_new || (slot, found) == case.old, "slot {slot} is neither old nor new");
     slot
 }
 
 /// Whatever was interrupted, a few starts later the new release is committed and runs.
 #[track_caller]
-fn completes(job: &Job, disk: &SimDisk, packets: &[Vec<u8>]) {
+fn completes(case: &Case, disk: &SimDisk, packets: &[Vec<u8>]) {
     for _ in 0..4 {
-        let slot = starts(job, disk);
+        let slot = starts(case, disk);
         run(disk, slot, packets).unwrap();
-        if record(disk).installed.is_some() {
-            assert_eq!((starts(job, disk), slot_of(disk, Slot::B) == job.images), (Slot::B, true));
+        let record = record(disk);
+        if record.installed.is_some() && record.installed == record.slot(case.old.0.other()).cloned() {
+            assert_eq!(starts(case, disk), case.old.0.other());
             return;
         }
     }
@@ -68,7 +90,7 @@ fn completes(job: &Job, disk: &SimDisk, packets: &[Vec<u8>]) {
 }
 
 /// Cuts the power before each operation of a run on `first`, and checks what follows.
-fn cut_each(job: &Job, first: &SimDisk, packets: &[Vec<u8>], check: impl Fn(&SimDisk, u64)) {
+fn cut_each(case: &Case, first: &SimDisk, packets: &[Vec<u8>], check: impl Fn(&SimDisk, u64)) {
     let current = power_on(&first.fork());
     let act = |disk: &fleetcast_install::faulty::Faulty<SimDisk>| run(disk, current, packets);
     let (_, operations) = failing(first.fork(), u64::MAX..u64::MAX, Errno::IO, |disk| {
@@ -82,11 +104,11 @@ fn cut_each(job: &Job, first: &SimDisk, packets: &[Vec<u8>], check: impl Fn(&Sim
             states += 1;
             check(&after, seed ^ cut);
             // Cut a second time, in what the next start does.
-            let slot = starts(job, &after);
+            let slot = starts(case, &after);
             let again = mix(seed ^ cut ^ states) % 30;
             let (twice, _) = failing(after.fork(), again..u64::MAX, Errno::IO, |disk| drop(run(disk, slot, packets)));
-            completes(job, &twice.reboot(|change| mix(again ^ change as u64) & 1 == 1), packets);
-            completes(job, &after, packets);
+            completes(case, &twice.reboot(|change| mix(again ^ change as u64) & 1 == 1), packets);
+            completes(case, &after, packets);
         }
     }
     println!("{operations} operations, {states} states");
@@ -95,42 +117,42 @@ fn cut_each(job: &Job, first: &SimDisk, packets: &[Vec<u8>], check: impl Fn(&Sim
 
 #[test]
 fn power_is_cut_before_every_operation_of_a_reception_and_an_install() {
-    let job = job();
-    let packets: Vec<_> = job.lossy(0.1, 3).collect();
-    cut_each(&job, &device::new(), &packets, |after, _| {
+    let case = Case::first();
+    let packets: Vec<_> = case.job.lossy(0.1, 3).collect();
+    cut_each(&case, &device::new(), &packets, |after, _| {
         assert_eq!(record(after).installed, None, "the floors rise at the commit");
     });
 }
 
 #[test]
 fn power_is_cut_before_every_operation_of_a_resumed_install() {
-    let job = job();
-    let packets: Vec<_> = job.lossy(0.1, 3).collect();
+    let case = Case::first();
+    let packets: Vec<_> = case.job.lossy(0.1, 3).collect();
     let disk = device::new();
     let mut running = Running::start_with(&disk, backend(&disk, Slot::A), &config()).unwrap();
     running.feed(packets.iter().take(30).cloned()).unwrap();
     running.device.flush().unwrap();
     drop(running);
-    cut_each(&job, &disk, &packets, |after, _| assert_eq!(record(after).installed, None));
+    cut_each(&case, &disk, &packets, |after, _| assert_eq!(record(after).installed, None));
 }
 
 #[test]
 fn power_is_cut_before_every_operation_of_a_commit() {
-    let job = job();
-    let packets: Vec<_> = job.packets(0).take(200).collect();
+    let case = Case::first();
+    let packets: Vec<_> = case.job.packets(0).take(200).collect();
     let disk = device::new();
     assert_eq!(run(&disk, power_on(&disk), &packets).unwrap(), Outcome::OnTrial);
     assert_eq!(record(&disk).installed, None);
-    cut_each(&job, &disk, &packets, |_, _| {});
+    cut_each(&case, &disk, &packets, |_, _| {});
 }
 
 #[test]
 fn power_is_cut_before_every_operation_of_a_rollback() {
-    let job = job();
-    let packets: Vec<_> = job.packets(0).take(200).collect();
+    let case = Case::first();
+    let packets: Vec<_> = case.job.packets(0).take(200).collect();
     let disk = device::new();
     assert_eq!(run(&disk, power_on(&disk), &packets).unwrap(), Outcome::OnTrial);
-    assert_eq!(starts(&job, &disk), Slot::B);
+    assert_eq!(starts(&case, &disk), Slot::B);
     let roll_back = |disk: &fleetcast_install::faulty::Faulty<SimDisk>| {
         let mut running = Running::start_with(disk, backend(disk, Slot::B), &config())?;
         running.device.roll_back(Reason::Asked, &mut |_| {})
@@ -140,14 +162,14 @@ fn power_is_cut_before_every_operation_of_a_rollback() {
     for cut in 0..=operations {
         let (cut_off, _) = failing(disk.fork(), cut..u64::MAX, Errno::IO, |disk| drop(roll_back(disk)));
         for after in reboots(&cut_off, cut) {
-            let slot = starts(&job, &after);
+            let slot = starts(&case, &after);
             let mut running = Running::start_with(&after, backend(&after, slot), &config()).unwrap();
             if running.device.standing() == Standing::Trying {
                 // The cut came before anything was decided.
                 running.device.roll_back(Reason::Asked, &mut |_| {}).unwrap();
             }
             drop(running);
-            assert_eq!(starts(&job, &after), Slot::A);
+            assert_eq!(starts(&case, &after), Slot::A);
             assert_eq!(record(&after).failed.unwrap().reason, Reason::Asked);
             given_up += 1;
             let mut running = Running::start_with(&after, backend(&after, Slot::A), &config()).unwrap();
@@ -157,6 +179,21 @@ fn power_is_cut_before_every_operation_of_a_rollback() {
         }
     }
     assert!(given_up > operations);
+}
+
+#[test]
+fn power_is_cut_before_every_operation_of_an_install_over_a_release_that_could_be_started() {
+    let first = Case::first();
+    let packets: Vec<_> = first.job.packets(0).take(200).collect();
+    let disk = device::new();
+    completes(&first, &disk, &packets);
+    let job = Job::made(2, &[("rootfs", image(3, 64 * 20)), ("kernel", image(4, 64 * 9))]);
+    let packets: Vec<_> = job.lossy(0.1, 3).collect();
+    // Slot a was never given up: the boot loader would start it.
+    let case = Case { job, old: (Slot::B, first.job.images), older: Some(device::old()) };
+    cut_each(&case, &disk, &packets, |after, _| {
+        assert_eq!(record(after).installed.map(|release| release.sequence), Some(1));
+    });
 }
 
 #[test]
@@ -178,6 +215,20 @@ fn a_release_that_never_comes_up_is_given_up_and_not_installed_again_but_a_newer
     drop(running);
     assert_eq!(run(&disk, power_on(&disk), &[]).unwrap(), Outcome::Installed);
     assert_eq!((record(&disk).installed.unwrap().sequence, slot_of(&disk, Slot::B) == newer.images), (2, true));
+}
+
+#[test]
+fn a_device_that_went_back_from_a_committed_release_says_so_and_takes_the_next() {
+    let job = job();
+    let disk = device::new();
+    assert_eq!(run(&disk, power_on(&disk), &job.packets(0).take(200).collect::<Vec<_>>()).unwrap(), Outcome::OnTrial);
+    assert_eq!(run(&disk, power_on(&disk), &[]).unwrap(), Outcome::Installed);
+    boot::set(&disk, *b"akk");
+    let mut running = Running::start_with(&disk, backend(&disk, Slot::A), &config()).unwrap();
+    assert_eq!(running.told("other-slot"), 1);
+    let newer = Job::made(2, &[("rootfs", image(3, 64 * 20)), ("kernel", image(4, 64 * 9))]);
+    assert_eq!(running.feed(newer.packets(0).take(200)).unwrap(), Outcome::OnTrial);
+    assert!(slot_of(&disk, Slot::B) == newer.images);
 }
 
 #[test]
@@ -217,7 +268,8 @@ fn a_flipped_bit_in_the_slot_is_found_before_the_switch() {
     let found = |event: &fleetcast_recv::events::Event| format!("{event:?}").contains("ReadbackMismatch");
     assert!(running.events.iter().any(found), "{:?}", running.events);
     drop(running);
-    assert_eq!(starts(&job, &disk), Slot::B);
+    assert_eq!(power_on(&disk), Slot::B);
+    assert!(slot_of(&disk, Slot::B) == job.images);
 }
 
 #[test]
@@ -271,8 +323,8 @@ fn block_devices_keep_their_size_and_read_as_zeros_behind_the_image() {
 
 #[test]
 fn one_failing_operation_is_mended_or_a_clear_fault_and_the_old_release_starts_until_the_next_run_completes() {
-    let job = job();
-    let packets: Vec<_> = job.lossy_cycles(12, 0.1, 3).collect();
+    let case = Case::first();
+    let packets: Vec<_> = case.job.lossy_cycles(12, 0.1, 3).collect();
     let first = device::new();
     let (_, operations) = failing(first.fork(), u64::MAX..u64::MAX, Errno::IO, |disk| {
         run(disk, Slot::A, &packets).unwrap();
@@ -290,7 +342,7 @@ fn one_failing_operation_is_mended_or_a_clear_fault_and_the_old_release_starts_u
                 }
                 Err(other) => panic!("operation {nth}: {other}"),
             }
-            completes(&job, &after, &packets);
+            completes(&case, &after, &packets);
         }
     }
     println!("{operations} operations, {faults} faults");

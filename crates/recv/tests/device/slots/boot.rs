@@ -43,6 +43,11 @@ pub(crate) fn set(disk: &impl Disk, environment: [u8; 3]) {
     durable::replace(disk, Path::new(ENVIRONMENT), &environment).unwrap();
 }
 
+/// Whether the boot loader may start a slot, if only when the other fails.
+pub(crate) fn may_start(disk: &SimDisk, slot: Slot) -> bool {
+    get(disk).unwrap()[index(slot)] != b'0'
+}
+
 fn index(slot: Slot) -> usize {
     if slot == Slot::A { 1 } else { 2 }
 }
