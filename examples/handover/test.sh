@@ -573,7 +573,7 @@ end_to_end() {
     printf 'interface = "lo"\ngroups = ["239.255.70.67:4701"]\nstate = "%s"\n' "$dir/fleetcast"
     printf '[[target]]\nname = "bundle"\npath = "%s"\n[exec]\nprogram = [' "$dir/images/bundle"
     printf '"%s", ' "${program[@]}"
-    printf ']\ntimeout = "2min"\n'
+    printf ']\ntimeout = "2min"\n[confine]\nwrite = ["%s"]\n' "$dir"
   } >"$dir/recv.toml"
   fleetcast-recv check-config "$dir/recv.toml" >"$dir/recv.log"
 

@@ -5,6 +5,7 @@
 #
 # An adapter defines  load            sets $order, $a and $b
 #                     store KEY WORD  changes one of them, durably and in one atomic step
+#                     settle          makes what it reads survive a power cut; another one may have been killed in a store
 # and may define      set_primary SLOT N, if two stores are not its way.
 
 die() { echo "$name: $*" >&2; exit 1; }
@@ -74,12 +75,14 @@ main() {
       case $3 in good) wanted=ok ;; bad) wanted=0 ;; *) usage ;; esac
       checked_load
       [ "$(word_of "$2")" = "$wanted" ] || store "$2" "$wanted"
+      settle
       ;;
     set-primary:3)
       is_slot "$2"
       case $3 in [1-9]) ;; *) usage ;; esac
       checked_load
       set_primary "$2" "$3"
+      settle
       ;;
     *) usage ;;
   esac

@@ -115,6 +115,10 @@ impl<D: Disk, B: Boot> Chain for AbBackend<D, B> {
         Ok(if self.boot.primary()? == slot { Whereabouts::Awaits } else { Whereabouts::Gone })
     }
 
+    fn start_next(&self, trial: &Trial) -> Result<(), Fault> {
+        trial.slot.map_or(Ok(()), |slot| self.boot.set_primary(slot, self.attempts))
+    }
+
     fn keep(&self, trial: &Trial) -> Result<(), Fault> {
         trial.slot.map_or(Ok(()), |slot| self.boot.set_good(slot, true))
     }
@@ -127,9 +131,8 @@ impl<D: Disk, B: Boot> Chain for AbBackend<D, B> {
 
     fn give_up(&self, trial: &Trial) -> Result<(), Fault> {
         let Some(slot) = trial.slot else { return Ok(()) };
-        if self.boot.is_good(slot)? {
-            self.boot.set_good(slot, false)?;
-        }
+        // Also if it seems to be so already: who was killed on the way may have left what a power cut undoes.
+        self.boot.set_good(slot, false)?;
         if self.boot.primary()? != slot.other() {
             self.boot.set_primary(slot.other(), self.attempts)?;
             self.boot.set_good(slot.other(), true)?;
@@ -158,12 +161,11 @@ impl<D: Disk, B: Boot> Backend<D> for AbBackend<D, B> {
         let slot = self.spare()?;
         self.check_room(plan, slot)?;
         let parts = self.open(plan, slot)?;
-        // Only now, and before anything in the slot changes.
-        if self.boot.is_good(slot)? {
-            self.boot.set_good(slot, false)?;
-            // An adapter that forbade the wrong one would show here.
-            self.spare()?;
-        }
+        // Only now, and before anything in the slot changes. Also if it seems to be so already: who was killed on the way may
+        // have left what a power cut undoes.
+        self.boot.set_good(slot, false)?;
+        // An adapter that forbade the wrong one would show here.
+        self.spare()?;
         if state.record().slot(slot).is_some() {
             state.update(|record| record.set_slot(slot, None))?;
         }
@@ -172,7 +174,9 @@ impl<D: Disk, B: Boot> Backend<D> for AbBackend<D, B> {
     }
 
     fn install(&self, state: &mut State<D>, images: Proven<D>) -> Result<Installed, Fault> {
-        let staging = images.into_inner();
+        let mut staging = images.into_inner();
+        // The names too: a slot in a file may be new.
+        staging.flush()?;
         let release = staging.plan().release.clone();
         let slot = staging.slot().ok_or(Fault::NoComponent { component: 0, count: 0 })?;
         if self.spare()? != slot {

@@ -20,6 +20,8 @@ pub(crate) enum Whereabouts {
 /// What starts releases on trial. Each method may be repeated.
 pub(crate) trait Chain {
     fn whereabouts(&self, trial: &Trial) -> Result<Whereabouts, Fault>;
+    /// The release runs from the next start on.
+    fn start_next(&self, trial: &Trial) -> Result<(), Fault>;
     /// The release stays.
     fn keep(&self, trial: &Trial) -> Result<(), Fault>;
     /// Whether there is something to go back to.
@@ -37,7 +39,11 @@ pub(crate) fn recover<D: Disk>(chain: &impl Chain, state: &mut State<D>) -> Resu
                 leave(state, &trial, |record| record.phase = Phase::Idle)?;
                 Ok(Recovery::Withdrawn { release: trial.release, lost: vec![] })
             }
-            Whereabouts::Runs | Whereabouts::Awaits => {
+            found => {
+                if found == Whereabouts::Awaits {
+                    // Who told the boot loader may have been killed before that was sure to survive a power cut.
+                    chain.start_next(&trial)?;
+                }
                 leave(state, &trial, |record| record.phase = Phase::Trial(trial.clone()))?;
                 recover(chain, state)
             }

@@ -1,1 +1,5 @@
-//! To be written.
+//! With a simulated boot loader on the simulated disk it starts from.
+
+mod bench;
+mod loader;
+mod power_cut;
