@@ -131,7 +131,9 @@ impl<D: Disk, B: Boot> Chain for AbBackend<D, B> {
 
     fn give_up(&self, trial: &Trial) -> Result<(), Fault> {
         let Some(slot) = trial.slot else { return Ok(()) };
-        // Also if it seems to be so already: who was killed on the way may have left what a power cut undoes.
+        // The way back first: at no moment is there nothing to start, nor only what has its attempts counted. Also if it seems
+        // to be so already: who was killed on the way may have left what a power cut undoes.
+        self.boot.set_good(slot.other(), true)?;
         self.boot.set_good(slot, false)?;
         if self.boot.primary()? != slot.other() {
             self.boot.set_primary(slot.other(), self.attempts)?;

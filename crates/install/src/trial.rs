@@ -76,12 +76,14 @@ pub(crate) fn roll_back<D: Disk>(
     reason: Reason,
 ) -> Result<RolledBack, Fault> {
     state.refresh()?;
+    // One that was begun and did not succeed may still run.
+    let is_running = |trial| Ok::<_, Fault>(chain.whereabouts(trial)? == Whereabouts::Runs);
+    let still_runs = state.record().trial().map_or(Ok(false), is_running)?;
     if let Recovery::GivenUp { release, .. } = recover(chain, state)? {
-        return Ok(RolledBack { release, still_runs: false });
+        return Ok(RolledBack { release, still_runs });
     }
     let Phase::Trial(trial) = state.record().phase.clone() else { return Err(Fault::NoTrial) };
     chain.check_way_back(&trial)?;
-    let still_runs = chain.whereabouts(&trial)? == Whereabouts::Runs;
     leave(state, &trial, |record| record.phase = Phase::Returning(trial.clone(), reason))?;
     give_up(chain, state, &trial, reason)?;
     Ok(RolledBack { release: trial.release, still_runs })
