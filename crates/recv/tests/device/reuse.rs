@@ -10,7 +10,7 @@ use fleetcast_recv::device::{DeviceError, Outcome};
 use fleetcast_recv::events::Event;
 use rustix::io::Errno;
 
-use super::bench::{Job, Running, config, disk, failing, image, mix, seed};
+use super::bench::{Job, Running, config, disk, failing, files, image, mix, seed};
 
 const T: usize = 64;
 
@@ -260,7 +260,7 @@ fn what_fails_and_is_received_anew_is_found_in_old_images_again() {
     feed(&mut running, chunks.iter().take(1).cloned());
     let had = running.device.chunks().unwrap().have;
     assert!(had >= 90, "{had}");
-    let part = disk.files().into_keys().find(|path| path.to_str().unwrap().ends_with(".part")).unwrap();
+    let (part, _) = files(&disk, ".part").remove(0);
     disk.spoil(&part, 0..u64::MAX, false).unwrap();
     // One of those that are missing, which cannot be written.
     feed(&mut running, chunks.iter().skip(94).take(1).cloned());
