@@ -379,6 +379,20 @@ impl Receiver {
         self.download.as_ref().is_some_and(|download| download.knows_page(component, cell))
     }
 
+    /// The digests of a cell's chunks, if its page is at hand.
+    #[must_use]
+    pub fn page(&self, component: u8, cell: u32) -> Option<&[u8]> {
+        self.download.as_ref()?.page(component, cell)
+    }
+
+    /// The page or parity page, handed in from the storage just before, is of no more use: it need not keep the place of
+    /// one that is.
+    pub fn release_page(&mut self, kind: PageKind, component: u8, cell: u32) {
+        if let Some(download) = &mut self.download {
+            download.release_page(kind, component, cell);
+        }
+    }
+
     /// Whether everything needed is there.
     #[must_use]
     pub const fn is_complete(&self) -> bool {

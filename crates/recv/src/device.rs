@@ -25,6 +25,7 @@ use fleetcast_install::{Backend, Disk, Fault, Installed, ProgramError, Record, V
 
 use crate::config::Config;
 use crate::events::{Chunks, Event};
+use crate::seed::ENTRIES;
 use crate::storage::{Area, Ready, Storage, is_failing, is_full};
 pub(crate) use keeper::STATEMENT;
 use keeper::{Keeper, Stop};
@@ -54,6 +55,8 @@ pub struct Device<D: Disk> {
     tried: Tried,
     /// Old images that are looked through for the release.
     search: Option<Search<D>>,
+    /// Most entries of its index.
+    index_entries: usize,
     /// Time of the last input.
     now: Instant,
 }
@@ -188,6 +191,7 @@ impl<D: Disk> Device<D> {
             is_early: false,
             tried: Tried::default(),
             search: None,
+            index_entries: ENTRIES,
             now: Instant::default(),
         };
         let resumed = match kept {
@@ -353,11 +357,7 @@ impl<D: Disk> Device<D> {
             (self.tried, self.search) = (Tried::default(), None);
             (self.not_before, self.is_early) = (None, false);
         }
-        for (component, cell) in self.keeper.new_pages.drain(..) {
-            if let Some(search) = &mut self.search {
-                search.note_page(component, cell);
-            }
-        }
+        self.note_new_pages();
         if let Some(fault) = self.keeper.failing.take() {
             self.renew(fault, tell)?;
         }
@@ -388,6 +388,9 @@ impl<D: Disk> Device<D> {
                 break;
             }
             let Some(mut storage) = self.keeper.storage.take() else { break };
+            if let Some(search) = &mut self.search {
+                search.tell(tell);
+            }
             tell(Event::Complete(self.chunks().unwrap_or_default()));
             let proven = match storage.restore(&self.receiver) {
                 Ok(chunks) => {
@@ -539,6 +542,7 @@ impl<D: Disk> Device<D> {
         let reason = format!("{fault}; the release is received anew into other files");
         tell(Event::Warning { code: fault.code(), reason });
         self.keeper.discard()?;
+        self.search = None;
         self.receiver.recheck();
         let done = self.receiver.manifest().map_or(Ok(()), |manifest| self.keeper.begin(manifest, tell));
         self.keeper.has_begun = false;
@@ -563,6 +567,9 @@ impl<D: Disk> Device<D> {
 
     /// Hands the receiver all that is stored, to be hashed: each cell's chunks once the pages around it are known.
     fn check_stored(&mut self, tell: Tell<'_>) -> Result<(), DeviceError> {
+        if let Some(search) = &mut self.search {
+            search.again();
+        }
         let (mut payload, mut chunks) = (Vec::new(), Vec::new());
         for component in 0.. {
             let Some(&geometry) = self.receiver.geometry(component) else { break };

@@ -26,6 +26,9 @@ use crate::stall::Watch;
 use care::Care;
 use end::{End, Failure, Left};
 
+/// Steps of the search in old images that are done each second however much comes: some 20 ms on a small device.
+const LEAST_REUSE: u32 = 4;
+
 /// When a run is over.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -166,6 +169,11 @@ impl Run {
                 () = &mut timeout, if options.timeout.is_some() => return Ok(End::Timeout),
                 _ = second.tick() => {
                     self.device.write_out()?;
+                    for _ in 0..LEAST_REUSE {
+                        if let Some(end) = self.reuse(config, options, reporter)? {
+                            return Ok(end);
+                        }
+                    }
                     if let Some(end) = self.look(config, options, reporter)? {
                         return Ok(end);
                     }
@@ -181,15 +189,23 @@ impl Run {
                         return Ok(end);
                     }
                 }
-                // While no datagram waits.
-                () = std::future::ready(()), if self.device.can_reuse() => {
-                    let outcome = self.device.reuse(&mut |event| reporter.tell(&event))?;
-                    if let Some(end) = self.take(outcome, config, options, reporter) {
+                // While no datagram waits: only a yield to the runtime finds that out.
+                () = tokio::task::yield_now(), if self.device.can_reuse() => {
+                    if let Some(end) = self.reuse(config, options, reporter)? {
                         return Ok(end);
                     }
                 }
             }
         }
+    }
+
+    /// Looks through a part of the old images.
+    fn reuse(&mut self, config: &Config, options: Options, reporter: &mut Reporter) -> Result<Option<End>, Failure> {
+        if !self.device.can_reuse() {
+            return Ok(None);
+        }
+        let outcome = self.device.reuse(&mut |event| reporter.tell(&event))?;
+        Ok(self.take(outcome, config, options, reporter))
     }
 
     /// Does what is due once a second.

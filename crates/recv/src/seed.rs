@@ -2,7 +2,7 @@
 //!
 //! An image is a *seed*. Chunks are found by their digests, at any offset that is a multiple of their length. Digests are
 //! salted anew in each release, so a seed is hashed once a release, in small steps between datagrams. Memory is bounded:
-//! of a large seed only every k-th chunk is in the index, and from there its neighbours are found one by one.
+//! of large seeds only every k-th chunk is in an index, and from there its neighbours are found one by one.
 
 use std::path::{Path, PathBuf};
 
@@ -30,13 +30,29 @@ pub(crate) struct Seed<D: Disk> {
     index: Vec<(u32, u32)>,
 }
 
+/// Divides the room in the index: every k-th chunk of each seed is in it, with the least k that leaves all room enough.
+pub(crate) fn share<'a, D: Disk + 'a>(seeds: impl Iterator<Item = &'a mut Seed<D>>, entries: usize) {
+    let seeds: Vec<_> = seeds.collect();
+    let chunks = seeds.iter().map(|seed| seed.chunks()).sum::<u64>();
+    // Each seed may have one more than its part.
+    let entries = entries.saturating_sub(seeds.len()).max(1) as u64;
+    let stride = if chunks <= entries { 1 } else { chunks.div_ceil(entries) };
+    for seed in seeds {
+        seed.stride = stride;
+    }
+}
+
 impl<D: Disk> Seed<D> {
-    /// Opens a seed for chunks of `chunk_len` octets; `entries` is the room in its index.
-    pub(crate) fn open(disk: &D, path: &Path, chunk_len: usize, entries: usize) -> std::io::Result<Self> {
+    /// Opens a seed for chunks of `chunk_len` octets.
+    pub(crate) fn open(disk: &D, path: &Path, chunk_len: usize) -> std::io::Result<Self> {
         let file = disk.open_seed(path)?;
         let size = file.size()?;
-        let stride = size.div_ceil(chunk_len as u64).div_ceil(entries.max(1) as u64).max(1);
-        Ok(Self { path: path.into(), file, size, chunk_len, stride, next: 0, index: Vec::new() })
+        Ok(Self { path: path.into(), file, size, chunk_len, stride: 1, next: 0, index: Vec::new() })
+    }
+
+    /// Whether a chunk that is not in the index is not in the seed.
+    pub(crate) const fn has_all(&self) -> bool {
+        self.stride == 1
     }
 
     fn chunks(&self) -> u64 {
@@ -48,6 +64,9 @@ impl<D: Disk> Seed<D> {
     pub(crate) fn index_on(&mut self, hasher: &Hasher) -> std::io::Result<bool> {
         if self.next >= self.chunks() {
             return Ok(false);
+        }
+        if self.index.is_empty() {
+            self.index.reserve_exact(usize::try_from(self.chunks().div_ceil(self.stride)).unwrap_or_default());
         }
         let mut chunk = Vec::new();
         for _ in 0..(STEP / self.chunk_len).max(1) {
@@ -102,14 +121,16 @@ mod tests {
         let image: Vec<u8> = (0..chunks).flat_map(|number| [number.to_be_bytes(); 32]).flatten().collect();
         durable::replace(&disk, Path::new("/old"), &image[..image.len() - 3]).unwrap();
         let hasher = Hasher::new(1, 0, &[0; 32], false);
-        let mut seed = Seed::open(&disk, Path::new("/old"), 64, entries).unwrap();
+        let mut seed = Seed::open(&disk, Path::new("/old"), 64).unwrap();
+        share([&mut seed].into_iter(), entries);
         while seed.index_on(&hasher).unwrap() {}
         (seed, hasher)
     }
 
     #[test]
     fn every_chunk_is_found_if_the_index_has_room_for_it() {
-        let (seed, hasher) = seed(1000, 1000);
+        let (seed, hasher) = seed(1000, 1001);
+        assert!(seed.has_all());
         let mut chunk = Vec::new();
         for number in 0..1000 {
             seed.read(number, &mut chunk).unwrap();
@@ -121,9 +142,20 @@ mod tests {
 
     #[test]
     fn an_index_is_no_larger_than_its_room() {
-        for entries in [1, 7, 100, 999] {
+        for entries in [1, 7, 100, 999, 1000] {
             let (seed, _) = seed(1000, entries);
-            assert!((1..=entries).contains(&seed.index.len()), "{entries}: {}", seed.index.len());
+            assert!((1..=entries).contains(&seed.index.capacity()), "{entries}: {}", seed.index.capacity());
+            assert!(!seed.has_all());
         }
+    }
+
+    #[test]
+    fn large_and_small_seeds_share_the_room_by_their_size() {
+        let (large, _) = seed(1000, 1);
+        let (small, _) = seed(10, 1);
+        let mut seeds = [large, small];
+        share(seeds.iter_mut(), 102);
+        let parts: Vec<_> = seeds.iter().map(|seed| seed.chunks().div_ceil(seed.stride)).collect();
+        assert_eq!(parts, [91, 1]);
     }
 }

@@ -89,6 +89,14 @@ impl Download {
         self.pages.contains(Key { kind: PageKind::Page, component, cell })
     }
 
+    pub(super) fn page(&self, component: u8, cell: u32) -> Option<&[u8]> {
+        self.pages.get(Key { kind: PageKind::Page, component, cell })
+    }
+
+    pub(super) fn release_page(&mut self, kind: PageKind, component: u8, cell: u32) {
+        self.pages.remove(Key { kind, component, cell });
+    }
+
     /// Chunks that are needed in all, and how many of them are there.
     pub(super) fn progress(&self) -> (u64, u64) {
         let needed = self.components.iter().map(|state| u64::from(state.tree.geometry().source_chunks())).sum::<u64>();

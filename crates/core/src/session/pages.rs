@@ -64,6 +64,17 @@ impl PageCache {
         true
     }
 
+    /// Takes a page out. If it is the newest, the next one takes its slot, and not that of the oldest.
+    pub(super) fn remove(&mut self, key: Key) {
+        let Some(slot) = self.find(key) else { return };
+        if let Some(place) = self.keys.get_mut(slot) {
+            *place = None;
+        }
+        if slot.wrapping_add(1) % CAPACITY == self.next {
+            self.next = slot;
+        }
+    }
+
     /// Takes everything out.
     pub(super) fn clear(&mut self) {
         self.keys = [None; CAPACITY];
@@ -97,3 +108,23 @@ impl PageCache {
 
 /// Octets of the largest page: 64 digests of 32 octets.
 const MAX_PAGE: usize = 64 * 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_are_taken_out_again_push_only_the_oldest_out() {
+        let mut cache = PageCache::new(4);
+        let key = |cell: usize| Key { kind: PageKind::Page, component: 0, cell: u32::try_from(cell).unwrap() };
+        for cell in 0..CAPACITY {
+            cache.insert(key(cell), &[1; 4]);
+        }
+        for cell in CAPACITY..4 * CAPACITY {
+            cache.insert(key(cell), &[2; 4]);
+            cache.remove(key(cell));
+            assert!(!cache.contains(key(cell)));
+        }
+        assert!(!cache.contains(key(0)) && (1..CAPACITY).all(|cell| cache.contains(key(cell))));
+    }
+}

@@ -24,6 +24,8 @@ const DEFAULT_MAX_PACKET: u16 = 1500;
 /// Packets that may wait: below, one cell's loss of its page costs chunks; above, nothing is gained.
 const STAGING: std::ops::RangeInclusive<u16> = 256..=1024;
 const DEFAULT_STAGING: u16 = 1024;
+/// Old images that are named; each is open once for each component of a release.
+const MAX_SEEDS: usize = 8;
 const DEFAULT_RECEIVE_BUFFER: u64 = 4 << 20;
 const DEFAULT_PROGRESS: Duration = Duration::from_secs(1);
 
@@ -261,7 +263,15 @@ fn some(list: Vec<String>) -> Option<Vec<String>> {
 }
 
 fn seeds(given: Option<(Vec<String>, Place)>) -> Result<Vec<PathBuf>, ConfigError> {
-    given.map_or(Ok(Vec::new()), |(paths, at)| paths.iter().map(|path| place_of(path, &at)).collect())
+    let Some((texts, at)) = given else { return Ok(Vec::new()) };
+    if texts.len() > MAX_SEEDS {
+        return Err(at.wrong(format_args!("{} are named, where {MAX_SEEDS} are possible", texts.len())));
+    }
+    let paths = texts.iter().map(|path| place_of(path, &at)).collect::<Result<Vec<_>, _>>()?;
+    match paths.iter().enumerate().find(|(nth, path)| paths[..*nth].contains(path)) {
+        Some((_, twice)) => Err(at.wrong(format_args!("{} is named twice", twice.display()))),
+        None => Ok(paths),
+    }
 }
 
 fn wave(source: &Source, given: Option<Spanned<u16>>) -> Result<Option<u16>, ConfigError> {

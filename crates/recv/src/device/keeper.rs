@@ -52,7 +52,7 @@ pub(super) struct Keeper<D: Disk> {
     /// Pages that chunks wait for.
     pub(super) wanted_pages: Vec<(u8, u32)>,
     /// Pages that were kept since somebody asked.
-    pub(super) new_pages: Vec<(u8, u32)>,
+    pub(super) new_pages: Vec<(PageKind, u8, u32)>,
     /// A release has begun.
     pub(super) has_begun: bool,
     /// A file of the release being received failed; another in its place may not.
@@ -250,9 +250,7 @@ impl<D: Disk> Keeper<D> {
             Action::StorePage { kind, component, cell, payload } => {
                 let done = self.storage()?.store_page(kind, component, cell, payload);
                 self.note_failing(done)?;
-                if kind == PageKind::Page {
-                    self.new_pages.push((component, cell));
-                }
+                self.new_pages.push((kind, component, cell));
             }
             Action::LoadPage { component, cell } => self.wanted_pages.push((component, cell)),
             Action::Complete => self.is_complete = true,
