@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 
 use crate::backend::{Backend, Installed, Recovery, RolledBack};
 use crate::boot::Boot;
-use crate::disk::{Disk, Kind};
+use crate::disk::{Disk, Kind, Stat};
+use crate::durable::folder_of;
 use crate::fault::{At as _, Fault};
 use crate::fixed::FixedFile;
 use crate::record::{Component, Phase, Plan, Reason, ReleaseId, Slot, Trial};
+use crate::room::Rooms;
 use crate::staging::{Proven, Staging};
 use crate::state::State;
 use crate::trial::{self, Chain, Whereabouts};
@@ -66,43 +68,30 @@ impl<D: Disk, B: Boot> AbBackend<D, B> {
         if current == primary { Ok(current.other()) } else { Err(Fault::RestartFirst { current, primary }) }
     }
 
-    /// Opens the slots of a release, and finds out whether its images fit, with nothing changed.
+    /// Opens the slots of a release. Whether all of them can bear its images is found out before one is made.
     fn open(&self, plan: &Plan, slot: Slot) -> Result<Vec<FixedFile<D>>, Fault> {
-        let open = |Component { target, size, .. }: &Component| {
-            let path = self.place(target, slot)?;
-            let found = self.disk.stat_slot(path).at("look at", path)?;
-            match found {
-                Some(found) if found.kind == Kind::Block && found.size < *size => {
-                    return Err(Fault::SlotSize { path: path.into(), size: found.size, needed: *size });
-                }
-                Some(found) if found.kind == Kind::Other => return Err(Fault::NotRegular { path: path.into() }),
-                None if path.starts_with("/dev") => return Err(Fault::SlotMissing { path: path.into() }),
-                _ => {}
-            }
-            let is_device = found.is_some_and(|found| found.kind == Kind::Block);
-            FixedFile::open_slot(&self.disk, path.into(), *size, is_device)
-        };
-        plan.components.iter().map(open).collect()
-    }
-
-    /// Refuses slots in files whose images have no room.
-    fn check_room(&self, plan: &Plan, slot: Slot) -> Result<(), Fault> {
-        let mut rooms = std::collections::BTreeMap::new();
+        let mut rooms = Rooms::default();
+        let mut slots = Vec::new();
         for Component { target, size, .. } in &plan.components {
             let path = self.place(target, slot)?;
-            let found = self.disk.stat_slot(path).at("look at", path)?;
-            if found.is_some_and(|found| found.kind != Kind::File) {
-                continue;
+            match self.disk.stat_slot(path).at("look at", path)? {
+                Some(Stat { kind: Kind::Block, size: there, .. }) if there < *size => {
+                    return Err(Fault::SlotSize { path: path.into(), size: there, needed: *size });
+                }
+                Some(Stat { kind: Kind::Block, .. }) => slots.push((path, *size, true)),
+                Some(Stat { kind: Kind::Other, .. }) => return Err(Fault::NotRegular { path: path.into() }),
+                None if path.starts_with("/dev") => return Err(Fault::SlotMissing { path: path.into() }),
+                file => {
+                    let there = file.map_or(0, |found| found.allocated);
+                    rooms.need(&self.disk, folder_of(path), size.saturating_sub(there))?;
+                    slots.push((path, *size, false));
+                }
             }
-            let folder = crate::durable::folder_of(path);
-            let space = self.disk.space(folder).at("look at", folder)?;
-            let (_, needed, _) = rooms.entry(space.device).or_insert((folder.to_owned(), 0_u64, space.free));
-            *needed = needed.saturating_add(size.saturating_sub(found.map_or(0, |found| found.allocated)));
         }
-        match rooms.into_values().find(|(_, needed, available)| needed > available) {
-            Some((folder, needed, available)) => Err(Fault::NoRoom { folder, needed, available }),
-            None => Ok(()),
-        }
+        rooms.check()?;
+        let open =
+            |(path, size, is_device): (&Path, _, _)| FixedFile::open_slot(&self.disk, path.into(), size, is_device);
+        slots.into_iter().map(open).collect()
     }
 }
 
@@ -157,11 +146,8 @@ impl<D: Disk, B: Boot> Backend<D> for AbBackend<D, B> {
 
     fn stage(&self, state: &mut State<D>, plan: &Plan, _: &[PathBuf]) -> Result<Staging<D>, Fault> {
         plan.check()?;
-        if let Some(trial) = state.record().trial() {
-            return Err(Fault::OnTrial { version: trial.release.version.clone() });
-        }
+        trial::check_none(state.record())?;
         let slot = self.spare()?;
-        self.check_room(plan, slot)?;
         let parts = self.open(plan, slot)?;
         // Only now, and before anything in the slot changes. Also if it seems to be so already: who was killed on the way may
         // have left what a power cut undoes.
@@ -206,10 +192,6 @@ impl<D: Disk, B: Boot> Backend<D> for AbBackend<D, B> {
     }
 
     fn stale(&self, _: &Path, _: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-        Ok(vec![])
-    }
-
-    fn remove_stale(&self, _: &Path, _: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
         Ok(vec![])
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::fault::Fault;
+use crate::parts;
 use crate::record::{Plan, Reason, ReleaseId, Slot};
 use crate::staging::{Proven, Staging};
 use crate::state::State;
@@ -74,7 +75,9 @@ pub trait Backend<D: Disk>: Debug {
     /// # Errors
     ///
     /// [`Fault`]; some may then remain.
-    fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault>;
+    fn remove_stale(&self, disk: &D, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
+        parts::remove_unlocked(disk, self.stale(target, keep)?)
+    }
 
     /// Gives up the room of a release that will not be installed.
     ///

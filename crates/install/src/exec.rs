@@ -106,9 +106,7 @@ impl<D: Disk, H: HandOver> Backend<D> for ExecBackend<D, H> {
     }
 
     fn stage(&self, state: &mut State<D>, plan: &Plan, freed: &[PathBuf]) -> Result<Staging<D>, Fault> {
-        if let Some(trial) = state.record().trial() {
-            return Err(Fault::OnTrial { version: trial.release.version.clone() });
-        }
+        trial::check_none(state.record())?;
         partial::open(&self.disk, plan, freed)
     }
 
@@ -154,10 +152,6 @@ impl<D: Disk, H: HandOver> Backend<D> for ExecBackend<D, H> {
 
     fn stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
         parts::stale_staged(&self.disk, target, keep)
-    }
-
-    fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-        parts::remove_unlocked(&self.disk, self.stale(target, keep)?)
     }
 
     fn discard(&self, staging: Staging<D>) -> Result<(), Fault> {

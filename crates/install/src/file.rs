@@ -190,10 +190,6 @@ impl<D: Disk> Backend<D> for FileBackend<D> {
         parts::stale_staged(&self.disk, target, keep)
     }
 
-    fn remove_stale(&self, target: &Path, keep: Option<&[u8; 32]>) -> Result<Vec<PathBuf>, Fault> {
-        parts::remove_unlocked(&self.disk, self.stale(target, keep)?)
-    }
-
     fn discard(&self, staging: Staging<D>) -> Result<(), Fault> {
         partial::discard(&self.disk, &staging)
     }

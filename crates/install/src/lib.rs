@@ -14,6 +14,8 @@
 mod ab;
 mod backend;
 pub mod boot;
+#[cfg(test)]
+mod cuts;
 pub mod disk;
 pub mod durable;
 pub mod exec;
@@ -27,6 +29,7 @@ mod parts;
 pub mod program;
 mod real;
 pub mod record;
+mod room;
 mod scratch;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -1,14 +1,14 @@
 //! Partial files beside their targets.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, Kind, Space, Stat};
+use crate::disk::{Disk, Kind, Stat};
 use crate::durable::folder_of;
 use crate::fault::{At as _, Fault};
 use crate::fixed::FixedFile;
 use crate::parts;
 use crate::record::{Component, Plan};
+use crate::room::Rooms;
 use crate::staging::Staging;
 
 /// Opens the partial files of a release.
@@ -31,26 +31,21 @@ pub(crate) fn discard<D: Disk>(disk: &D, staging: &Staging<D>) -> Result<(), Fau
 /// Refuses targets that are no files, and a release that does not fit, before anything
 /// is created. What earlier runs wrote counts as there, and what `freed` occupies as free.
 fn check_targets_and_room<D: Disk>(disk: &D, plan: &Plan, freed: &[PathBuf]) -> Result<(), Fault> {
-    let mut rooms: BTreeMap<u64, (PathBuf, u64, u64)> = BTreeMap::new();
+    let mut rooms = Rooms::default();
     for Component { target, size, .. } in &plan.components {
         regular(disk, target)?;
-        let folder = folder_of(target);
-        let Space { device, free } = disk.space(folder).at("look at", folder)?;
-        let staged = parts::staged(target, &plan.release.manifest);
-        let there = regular(disk, &staged)?.map_or(0, |Stat { allocated, .. }| allocated);
-        let (_, needed, _) = rooms.entry(device).or_insert((folder.into(), 0, free));
-        *needed = needed.saturating_add(size.saturating_sub(there));
+        let there = allocated(disk, &parts::staged(target, &plan.release.manifest))?;
+        rooms.need(disk, folder_of(target), size.saturating_sub(there))?;
     }
     for path in freed {
-        let Space { device, .. } = disk.space(folder_of(path)).at("look at", folder_of(path))?;
-        if let (Some((.., available)), Some(stale)) = (rooms.get_mut(&device), regular(disk, path)?) {
-            *available = available.saturating_add(stale.allocated);
-        }
+        rooms.free(disk, folder_of(path), allocated(disk, path)?)?;
     }
-    match rooms.into_values().find(|(_, needed, available)| needed > available) {
-        Some((folder, needed, available)) => Err(Fault::NoRoom { folder, needed, available }),
-        None => Ok(()),
-    }
+    rooms.check()
+}
+
+/// Bytes that a regular file occupies; 0 if there is none.
+fn allocated<D: Disk>(disk: &D, path: &Path) -> Result<u64, Fault> {
+    Ok(regular(disk, path)?.map_or(0, |found| found.allocated))
 }
 
 /// What bears a name that only a regular file may bear.

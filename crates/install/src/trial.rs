@@ -3,7 +3,7 @@
 use crate::backend::{Recovery, RolledBack};
 use crate::disk::Disk;
 use crate::fault::Fault;
-use crate::record::{Failed, Phase, Reason, ReleaseId, Trial};
+use crate::record::{Failed, Phase, Reason, Record, ReleaseId, Trial};
 use crate::state::State;
 
 /// Where a release on trial is.
@@ -28,6 +28,14 @@ pub(crate) trait Chain {
     fn check_way_back(&self, trial: &Trial) -> Result<(), Fault>;
     /// From the next start on what ran before runs.
     fn give_up(&self, trial: &Trial) -> Result<(), Fault>;
+}
+
+/// Refuses another release while one is on trial.
+pub(crate) fn check_none(record: &Record) -> Result<(), Fault> {
+    match record.trial() {
+        Some(trial) => Err(Fault::OnTrial { version: trial.release.version.clone() }),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn recover<D: Disk>(chain: &impl Chain, state: &mut State<D>) -> Result<Recovery, Fault> {
@@ -107,11 +115,7 @@ fn give_up<D: Disk>(
 }
 
 /// Changes the record if it still has this trial: another process may have ended it in the meantime.
-fn leave<D: Disk>(
-    state: &mut State<D>,
-    trial: &Trial,
-    change: impl FnOnce(&mut crate::record::Record),
-) -> Result<(), Fault> {
+fn leave<D: Disk>(state: &mut State<D>, trial: &Trial, change: impl FnOnce(&mut Record)) -> Result<(), Fault> {
     let is_same = state.update(|record| {
         let is_same = record.trial() == Some(trial);
         if is_same {

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::cuts::{reboots, seed};
 use crate::disk::DiskFile as _;
 use crate::durable;
 use crate::faulty::Faulty;
@@ -18,8 +19,6 @@ use crate::record::ReleaseId;
 use crate::sim::SimDisk;
 
 const STATE: &str = "/state/fleetcast";
-/// All subsets of up to this many unflushed changes; a sample of as many beyond.
-const EXHAUSTIVE: u32 = 10;
 
 /// Target, old content, new content.
 type Image = (&'static str, Option<&'static [u8]>, &'static [u8]);
@@ -80,27 +79,6 @@ fn run<D: Disk + 'static>(disk: &D, plan: &Plan) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Each way a power cut can leave the disk.
-fn reboots(disk: &SimDisk, seed: u64) -> Vec<SimDisk> {
-    let changes = u32::try_from(disk.unflushed()).unwrap();
-    (0..1_u64 << changes.min(EXHAUSTIVE))
-        .map(|subset| {
-            disk.reboot(|change| match changes {
-                ..=EXHAUSTIVE => subset >> change & 1 == 1,
-                _ => mix(seed ^ mix(subset << 32 | change as u64)) & 1 == 1,
-            })
-        })
-        .collect()
-}
-
-/// The finaliser of `SplitMix64`.
-fn mix(mut x: u64) -> u64 {
-    x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    x = (x ^ x >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ x >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ x >> 31
-}
-
 /// Before recovery: each target is wholly old or wholly new, if not all of one release.
 fn each_is_old_or_new(disk: &SimDisk, components: usize) {
     let files = disk.files();
@@ -144,12 +122,6 @@ fn before(disk: SimDisk, cut: u64, act: impl FnOnce(&Faulty<SimDisk>)) -> Option
     let faulty = Faulty::new(disk, cut..u64::MAX, Errno::IO);
     act(&faulty);
     (faulty.operations() > cut).then_some(kept)
-}
-
-fn seed() -> u64 {
-    let seed = std::env::var("FLEETCAST_SEED").map_or(1, |seed| seed.parse().unwrap());
-    println!("FLEETCAST_SEED={seed} replays this");
-    seed
 }
 
 /// Every state a crash during the first run can leave, each once.

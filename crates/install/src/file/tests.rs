@@ -327,7 +327,7 @@ fn stale_parts_are_removed_but_not_ours_nor_locked_nor_foreign_ones() {
     let _lock = RealFs.open_locked(&device.path(&locked)).unwrap();
     let staging = device.stage().unwrap();
     let backend = FileBackend::new(RealFs);
-    let removed = backend.remove_stale(&device.path("app.img"), Some(&[7; 32])).unwrap();
+    let removed = backend.remove_stale(&RealFs, &device.path("app.img"), Some(&[7; 32])).unwrap();
     assert_eq!(removed, [device.path(&stale)]);
     let mut left: Vec<_> = foreign.iter().map(ToString::to_string).collect();
     left.extend([locked.clone(), PART.into()]);

@@ -28,17 +28,14 @@ pub(super) fn install(
     boot: Option<Spanned<file::Boot>>,
     exec: Option<Spanned<file::Exec>>,
 ) -> Result<Install, ConfigError> {
-    let slots = |wanted: bool, table: &str, why: &str| match targets
-        .iter()
-        .find(|(target, _)| target.slot_b.is_some() != wanted)
-    {
-        Some((target, at)) => Err(at.wrong(format_args!("target {} {why}{table}", target.name))),
-        None => Ok(()),
+    let check_slots = |wanted: bool, why: &str| {
+        let wrong = targets.iter().find(|(target, _)| target.slot_b.is_some() != wanted);
+        wrong.map_or(Ok(()), |(target, at)| Err(at.wrong(format_args!("target {} {why}", target.name))))
     };
     match (boot, exec) {
         (Some(_), Some(exec)) => Err(source.place("exec", &exec).wrong("there is a table boot too; use one of both")),
         (Some(boot), None) => {
-            slots(true, "boot", "has no `slots`, as targets must with a table ")?;
+            check_slots(true, "has no `slots`, as targets must with a table boot")?;
             let file::Boot { adapter, attempts, timeout } = boot.into_inner();
             let attempts = match attempts {
                 None => ATTEMPTS,
@@ -49,13 +46,13 @@ pub(super) fn install(
             Ok(Install::Slots { adapter: program(source, "adapter", adapter, limit)?, attempts })
         }
         (None, Some(exec)) => {
-            slots(false, "exec", "has `slots`, as no target may with a table ")?;
+            check_slots(false, "has `slots`, as no target may with a table exec")?;
             let file::Exec { program: command, timeout, trial } = exec.into_inner();
             let limit = duration(source, "timeout", timeout, EXEC_TIMEOUT)?;
             Ok(Install::Exec { program: program(source, "program", command, limit)?, has_trial: trial })
         }
         (None, None) => {
-            slots(false, "", "has `slots`, but there is no table boot that says how to start them")?;
+            check_slots(false, "has `slots`, but there is no table boot that says how to start them")?;
             Ok(Install::File)
         }
     }

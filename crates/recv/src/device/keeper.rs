@@ -7,8 +7,7 @@ use fleetcast_core::session::{Action, RefuseReason};
 use fleetcast_core::trust::{MAX_STATEMENT, Verified};
 use fleetcast_core::wire::PageKind;
 use fleetcast_install::exec::environment;
-use fleetcast_install::record::Component;
-use fleetcast_install::record::Reason;
+use fleetcast_install::record::{Component, Reason};
 use fleetcast_install::{
     Backend, Disk, Fault, Installed, Plan, Program, ProgramError, Record, Recovery, ReleaseId, Scratch, Staging, State,
     durable,
@@ -231,7 +230,8 @@ impl<D: Disk> Keeper<D> {
         let pending = self.record().pending().map(|plan| &plan.release.manifest);
         let keep = keep.or(pending);
         Scratch::remove_stale(self.state.disk(), self.state.folder(), keep)?;
-        self.targets.iter().try_for_each(|target| self.backend.remove_stale(&target.path, keep).map(drop))
+        let remove = |target: &TargetPlace| self.backend.remove_stale(self.state.disk(), &target.path, keep).map(drop);
+        self.targets.iter().try_for_each(remove)
     }
 
     /// Carries out one action.

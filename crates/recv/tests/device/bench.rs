@@ -277,6 +277,15 @@ pub(crate) fn seed() -> u64 {
     seed
 }
 
+/// Subsets of unflushed changes tried for each cut, besides all and none.
+const SUBSETS: u64 = 4;
+
+/// Ways a power cut or a kill can leave the disk.
+pub(crate) fn reboots(disk: &SimDisk, seed: u64) -> Vec<SimDisk> {
+    let some = (0..SUBSETS).map(|subset| disk.reboot(|change| mix(seed ^ mix(subset << 32 | change as u64)) & 1 == 1));
+    some.chain([disk.reboot(|_| true), disk.reboot(|_| false), disk.fork()]).collect()
+}
+
 /// The finaliser of `SplitMix64`.
 pub(crate) fn mix(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);

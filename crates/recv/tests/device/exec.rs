@@ -15,7 +15,7 @@ use fleetcast_install::{
 use fleetcast_recv::device::{DeviceError, Outcome, Standing};
 use rustix::io::Errno;
 
-use super::bench::{Job, Running, STATE, TARGETS, config, failing, files, image, mix, seed};
+use super::bench::{Job, Running, STATE, TARGETS, config, failing, files, image, reboots, seed};
 
 const INSTALLED: &str = "/data/installed";
 
@@ -93,9 +93,7 @@ fn power_is_cut_before_every_operation_and_the_program_gets_the_same_images_agai
     });
     for cut in 0..operations {
         let (cut_off, _) = failing(first.fork(), cut..u64::MAX, Errno::IO, |disk| drop(run(disk, &packets)));
-        let some = (0..4)
-            .map(|subset: u64| cut_off.reboot(|change| mix(seed ^ cut ^ mix(subset << 32 | change as u64)) & 1 == 1));
-        for after in some.chain([cut_off.reboot(|_| true), cut_off.reboot(|_| false), cut_off.fork()]) {
+        for after in reboots(&cut_off, seed ^ cut) {
             assert!(installed(&after).is_none_or(|found| found == images), "cut {cut}");
             let outcome = run(&after, &packets).unwrap();
             assert_ne!(outcome, Outcome::Going);

@@ -4,15 +4,7 @@ use fleetcast_install::sim::SimDisk;
 use fleetcast_recv::device::Outcome;
 use rustix::io::Errno;
 
-use super::bench::{Job, disk, failing, mix, run, seed};
-
-/// Subsets of unflushed changes tried for each cut, besides all and none.
-const SUBSETS: u64 = 4;
-
-fn reboots(disk: &SimDisk, seed: u64) -> Vec<SimDisk> {
-    let some = (0..SUBSETS).map(|subset| disk.reboot(|change| mix(seed ^ mix(subset << 32 | change as u64)) & 1 == 1));
-    some.chain([disk.reboot(|_| true), disk.reboot(|_| false), disk.fork()]).collect()
-}
+use super::bench::{Job, disk, failing, mix, reboots, run, seed};
 
 fn cuts(job: &Job, loss: f64, step: u64, again: bool) {
     let seed = seed();

@@ -11,11 +11,8 @@ use fleetcast_install::{Disk, Loaded, Record, Slot, load};
 use fleetcast_recv::device::{DeviceError, Outcome, Standing};
 use rustix::io::Errno;
 
-use super::bench::{Job, Running, STATE, config, failing, image, mix, seed};
+use super::bench::{Job, Running, STATE, config, failing, image, mix, reboots, seed};
 use boot::{backend, device, power_on, slot_of};
-
-/// Subsets of unflushed changes tried for each cut, besides all and none.
-const SUBSETS: u64 = 4;
 
 /// A release on its way to a device, and what that runs before.
 struct Case {
@@ -52,12 +49,6 @@ fn record(disk: &SimDisk) -> Record {
         Loaded::Missing => Record::default(),
         Loaded::Unreadable { reason } => panic!("{reason}"),
     }
-}
-
-/// Each way a cut or a kill can leave the disk.
-fn reboots(disk: &SimDisk, seed: u64) -> Vec<SimDisk> {
-    let some = (0..SUBSETS).map(|subset| disk.reboot(|change| mix(seed ^ mix(subset << 32 | change as u64)) & 1 == 1));
-    some.chain([disk.reboot(|_| true), disk.reboot(|_| false), disk.fork()]).collect()
 }
 
 /// Starts the device; what it starts into is wholly old, or wholly new.
