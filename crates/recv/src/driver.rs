@@ -216,7 +216,10 @@ impl Run {
             return Ok(Some(end));
         }
         self.care.look(now, &mut self.device, config, reporter)?;
-        reporter.ledger.write(&config.state, false).map_err(DeviceError::from)?;
+        // Nothing is decided by it: what is received goes on.
+        if let Err(fault) = reporter.ledger.write(&config.state, false) {
+            reporter.tell(&Event::Warning { code: fault.code(), reason: fault.to_string() });
+        }
         Ok(None)
     }
 

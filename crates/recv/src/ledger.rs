@@ -83,9 +83,11 @@ impl Ledger {
         if !self.is_changed || rests && !now {
             return Ok(());
         }
+        // Whether it succeeds or not: a full disk is not to be tried every second.
+        self.written = Some(Instant::now());
         let json = serde_json::to_vec(&self.entries).unwrap_or_default();
         durable::replace(&RealFs, &state.join(HISTORY), &json)?;
-        (self.is_changed, self.written) = (false, Some(Instant::now()));
+        self.is_changed = false;
         Ok(())
     }
 }
@@ -136,5 +138,17 @@ mod tests {
         assert_eq!(sequences()[..2], [50, 30]);
         durable::replace(&RealFs, &folder.path().join(HISTORY), b"{").unwrap();
         assert!(history(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_once_a_minute_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("gone");
+        let mut ledger = Ledger::load(&gone);
+        ledger.note(&Event::Refused { sequence: 1, code: "class", reason: "it is for others".into() });
+        assert_eq!(ledger.write(&gone, false).unwrap_err().code(), "missing-folder");
+        ledger.write(&gone, false).unwrap();
+        ledger.write(folder.path(), true).unwrap();
+        assert_eq!(history(folder.path()).len(), 1);
     }
 }
