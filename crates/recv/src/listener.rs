@@ -6,22 +6,33 @@ use std::net::SocketAddr;
 use fleetcast_cli::CommandError;
 use fleetcast_net::{Interface, InterfaceError, JoinError, Membership, ReceiveOptions, Receiver};
 
-use crate::config::Config;
+use crate::config::{Config, Feed};
 use crate::events::Event;
 
-/// Hears the groups of a configuration.
+/// Hears feeds on the interfaces of a configuration.
 ///
 /// A socket does not say that its interface is gone: it hears nothing any more, even if one of that name returns, as it
-/// does when a driver is reloaded, a modem dials anew or a container is moved. So the interface is looked at now and then.
+/// does when a driver is reloaded, a modem dials anew or a container is moved. So the interfaces are looked at now and then.
 #[derive(Debug)]
 pub(crate) struct Listener {
     net: Receiver,
-    interface: Interface,
-    /// The word for why nothing can be heard, once told.
-    deaf: Option<&'static str>,
-    /// What sockets before these have counted.
-    dropped: u64,
-    overlong: u64,
+    feeds: Vec<Feed>,
+    links: Vec<Link>,
+    /// The word for why not all is joined that could be, once told. It is tried again.
+    failed: Option<&'static str>,
+}
+
+/// An interface of the settings.
+#[derive(Debug)]
+struct Link {
+    /// As it is named there.
+    name: String,
+    /// As it was last seen; `None` if it is gone.
+    current: Option<Interface>,
+    /// It has gone or was replaced, and nothing has been told of its return.
+    is_lost: bool,
+    /// That it is gone has been told.
+    is_told: bool,
 }
 
 /// Why the groups are not joined.
@@ -50,14 +61,40 @@ impl From<ListenError> for CommandError {
 }
 
 impl Listener {
-    /// Joins all groups.
+    /// Joins the feeds of a configuration. Interfaces that are not there are joined once they come; one must be.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime with I/O enabled.
     pub(crate) fn join(config: &Config) -> Result<Self, ListenError> {
-        let interface = Interface::find(&config.interface)?;
-        Ok(Self { net: join(config, &interface)?, interface, deaf: None, dropped: 0, overlong: 0 })
+        let mut missing = None;
+        let mut link = |name: &String| {
+            let current = Interface::find(name).map_err(|error| missing = Some(error)).ok();
+            Link { name: name.clone(), is_lost: current.is_none(), current, is_told: false }
+        };
+        let links: Vec<_> = config.interfaces.iter().map(&mut link).collect();
+        if let (Some(error), true) = (missing, links.iter().all(Link::is_gone)) {
+            return Err(error.into());
+        }
+        let options = ReceiveOptions {
+            buffer: config.receive_buffer,
+            max_datagram: config.max_packet,
+            ..ReceiveOptions::default()
+        };
+        let mut listener = Self { net: Receiver::new(&options), feeds: vec![], links, failed: None };
+        listener.change(&config.feeds)?;
+        Ok(listener)
+    }
+
+    /// Makes `feeds` what is heard: joins what is new, then leaves what is not wanted, also if something could not be
+    /// joined; what stays loses nothing. The same feeds again do nothing.
+    ///
+    /// What could not be joined is tried again about once a second, by [`Self::follow`].
+    pub(crate) fn change(&mut self, feeds: &[Feed]) -> Result<(), ListenError> {
+        feeds.clone_into(&mut self.feeds);
+        let joined = self.net.change(&self.memberships());
+        self.failed = joined.as_ref().err().map(JoinError::code);
+        Ok(joined?)
     }
 
     /// As [`Receiver::receive`].
@@ -65,44 +102,47 @@ impl Listener {
         self.net.receive(handle).await
     }
 
-    /// Joins again if the interface is gone or is another; to be called about once a second. Gives what is to be told.
-    pub(crate) fn follow_interface(&mut self, config: &Config) -> Option<Event> {
-        let found = match Interface::find(&config.interface) {
-            Ok(found) if self.is_joined(&found) => return None,
-            Ok(found) => found,
-            // Nothing is known; or only the address has gone by which the interface was named.
-            Err(InterfaceError::List(_)) => return None,
-            Err(_) if Interface::find(self.interface.name()).is_ok_and(|found| self.is_joined(&found)) => return None,
-            Err(_) => {
-                let reason =
-                    format!("interface {} is gone; its groups are joined again once it is back", config.interface);
-                return self.tell_deaf("interface-gone", reason);
+    /// Joins again on interfaces that were gone or replaced; to be called about once a second.
+    pub(crate) fn follow(&mut self, tell: &mut dyn FnMut(Event)) {
+        let mut is_other = false;
+        for link in &mut self.links {
+            is_other |= link.look();
+            if link.is_gone() && !std::mem::replace(&mut link.is_told, true) {
+                let reason = format!("interface {} is gone; its groups are joined again once it is back", link.name);
+                tell(Event::Warning { code: "interface-gone", reason });
             }
-        };
-        match join(config, &found) {
-            Ok(net) => {
-                let before = std::mem::replace(&mut self.net, net);
-                self.dropped += before.dropped().unwrap_or_default();
-                self.overlong += before.overlong();
-                self.deaf = None;
-                self.interface = found;
-                Some(Event::Rejoined { interface: self.name().to_owned() })
+        }
+        if !is_other && self.failed.is_none() {
+            return;
+        }
+        match self.net.change(&self.memberships()) {
+            Ok(()) => {
+                self.failed = None;
+                for link in &mut self.links {
+                    let Some(current) = &link.current else { continue };
+                    if std::mem::take(&mut link.is_lost) {
+                        tell(Event::Rejoined { interface: current.name().to_owned() });
+                    }
+                }
             }
             Err(error) => {
-                let (code, error) = (error.code(), CommandError::failed(error));
-                self.tell_deaf(code, format!("interface {} is back, but {error}; trying again", config.interface))
+                let code = error.code();
+                if self.failed.replace(code) != Some(code) {
+                    let error = CommandError::failed(error);
+                    tell(Event::Warning { code, reason: format!("{error}; trying again") });
+                }
             }
         }
     }
 
-    /// Whether nothing can be heard, for want of the interface.
-    pub(crate) const fn is_deaf(&self) -> bool {
-        self.deaf.is_some()
+    /// Whether nothing can be heard, for want of the interfaces.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.failed.is_some() || self.links.iter().all(Link::is_gone)
     }
 
-    /// Name of the interface.
-    pub(crate) fn name(&self) -> &str {
-        self.interface.name()
+    /// Names of the interfaces, separated by commas.
+    pub(crate) fn names(&self) -> String {
+        self.links.iter().map(Link::name).collect::<Vec<_>>().join(", ")
     }
 
     /// As [`Receiver::granted_buffer`].
@@ -110,36 +150,49 @@ impl Listener {
         self.net.granted_buffer()
     }
 
-    /// As [`Receiver::dropped`], of all sockets there were.
+    /// As [`Receiver::dropped`].
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped + self.net.dropped().unwrap_or_default()
+        self.net.dropped().unwrap_or_default()
     }
 
-    /// As [`Receiver::overlong`], of all sockets there were.
+    /// As [`Receiver::overlong`].
     pub(crate) fn overlong(&self) -> u64 {
-        self.overlong + self.net.overlong()
+        self.net.overlong()
     }
 
-    /// Once gone, an interface is another one, whatever its index.
-    fn is_joined(&self, found: &Interface) -> bool {
-        !self.is_deaf() && found.name() == self.interface.name() && found.index() == self.interface.index()
-    }
-
-    /// A warning, but not the same one twice.
-    fn tell_deaf(&mut self, code: &'static str, reason: String) -> Option<Event> {
-        (self.deaf.replace(code) != Some(code)).then_some(Event::Warning { code, reason })
+    fn memberships(&self) -> Vec<Membership> {
+        let interfaces = self.links.iter().filter_map(|link| link.current.as_ref());
+        interfaces.flat_map(|interface| self.feeds.iter().flat_map(|feed| feed.memberships(interface))).collect()
     }
 }
 
-fn join(config: &Config, interface: &Interface) -> Result<Receiver, JoinError> {
-    let membership = |group: &SocketAddr| Membership {
-        group: group.ip(),
-        port: group.port(),
-        source: config.source,
-        interface: interface.clone(),
-    };
-    let memberships: Vec<_> = config.groups.iter().map(membership).collect();
-    let options =
-        ReceiveOptions { buffer: config.receive_buffer, max_datagram: config.max_packet, ..ReceiveOptions::default() };
-    Receiver::join(&memberships, &options)
+impl Link {
+    fn is_gone(&self) -> bool {
+        self.current.is_none()
+    }
+
+    fn name(&self) -> &str {
+        self.current.as_ref().map_or(&self.name, Interface::name)
+    }
+
+    /// Looks the interface up. Whether it is another than before, or gone.
+    fn look(&mut self) -> bool {
+        // Once gone, an interface is another one, whatever its index.
+        let is_same = |found: &Interface| {
+            self.current.as_ref().is_some_and(|c| (c.name(), c.index()) == (found.name(), found.index()))
+        };
+        let found = match Interface::find(&self.name) {
+            Ok(found) if is_same(&found) => return false,
+            Ok(found) => Some(found),
+            // Nothing is known; or only the address has gone by which the interface was named.
+            Err(InterfaceError::List(_)) => return false,
+            Err(_) if Interface::find(self.name()).is_ok_and(|found| is_same(&found)) => return false,
+            Err(_) => None,
+        };
+        let is_other = self.current.is_some() || found.is_some();
+        self.is_lost |= is_other;
+        self.is_told &= found.is_none();
+        self.current = found;
+        is_other
+    }
 }
