@@ -12,6 +12,7 @@
 //! | `seed` | old images, and where their chunks are |
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
+//! | [`layers`] | which layers of a session to hear; no sockets, no clock |
 //! | `listener` | the joined groups, also when the interface is replaced |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | `ledger` | what is kept to be asked about later |
@@ -25,6 +26,7 @@ pub mod confine;
 pub mod device;
 pub mod driver;
 pub mod events;
+pub mod layers;
 mod ledger;
 mod listener;
 pub mod progress;
