@@ -126,11 +126,12 @@ fn one_stream_crosses_the_uplink_however_many_receive_it() {
 /// A multicast router with a route for `group` from `source`.
 fn route(fleet: &Fleet, router: &Host, [from, to]: [&str; 2], groups: &[(&str, String)]) -> Process {
     sh(router.namespace(), "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
-    let mut settings = format!("phyint {from} enable\nphyint {to} enable\n");
-    for (group, source) in groups {
-        settings += &format!("mgroup from {from} group {group} source {source}\n");
-        settings += &format!("mroute from {from} group {group} source {source} to {to}\n");
-    }
+    let route = |(group, source): &(&str, String)| {
+        let of = format!("from {from} group {group} source {source}");
+        format!("mgroup {of}\nmroute {of} to {to}\n")
+    };
+    let settings =
+        format!("phyint {from} enable\nphyint {to} enable\n") + &groups.iter().map(route).collect::<String>();
     let path = |end: &str| fleet.path(&format!("{}.{end}", router.name())).display().to_string();
     write(path("conf").as_ref(), settings.as_bytes());
     let (conf, pid, socket) = (path("conf"), path("pid"), path("sock"));
@@ -153,11 +154,11 @@ fn source_specific_groups_cross_two_routers_as_far_as_the_hop_limit_says() {
     device.host.remove_interface().unwrap();
     routers[1].remove_interface().unwrap();
     for (host, via) in [(&routers[1], 1), (&device.host, 2)] {
-        let routes = format!(
+        let way_back = format!(
             "ip route add 10.77.0.0/16 via 10.78.{via}.1 && ip route add fd77::/64 via fd78:{via}::1;
              echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter"
         );
-        sh(host.namespace(), &routes);
+        sh(host.namespace(), &way_back);
     }
     let groups = [("232.77.1.1", sender.v4().to_string()), ("ff35::77", sender.v6().to_string())];
     let _routed = [

@@ -136,9 +136,9 @@ impl Listener {
         }
     }
 
-    /// Whether nothing can be heard, for want of the interfaces.
+    /// Whether nothing is joined.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.failed.is_some() || self.links.iter().all(Link::is_gone)
+        self.net.heard().next().is_none()
     }
 
     /// Names of the interfaces, separated by commas.

@@ -112,7 +112,11 @@ fn what_is_wrong_is_told_with_line_and_key() {
         ("classes", "classes = []", "recv.toml:3: classes: the list is empty"),
         ("interface", "interface = \"\"", "recv.toml:4: interface: it is empty"),
         ("interface", "interface = []", "recv.toml:4: interface: it is empty"),
-        ("interface", "interface = 7", "recv.toml:4: invalid type: integer `7`, expected a string or a list of strings"),
+        (
+            "interface",
+            "interface = 7",
+            "recv.toml:4: invalid type: integer `7`, expected a string or a list of strings",
+        ),
         ("interface", "interface = [\"a\", \"b\", \"a\"]", "recv.toml:4: interface: a is named twice"),
         ("groups", "groups = [\"10.0.0.1:5077\"]", "recv.toml:5: groups: 10.0.0.1 is no multicast address"),
         ("groups", "groups = [\"239.77.1.1\"]", "recv.toml:5: groups: \"239.77.1.1\" is not ADDR:PORT"),
