@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use quinn_udp::RecvMeta;
 
-use crate::{JoinError, MAX_DATAGRAM, Membership};
-use socket::{GroupSocket, Place};
+use crate::{Interface, JoinError, MAX_DATAGRAM, Membership};
+use socket::{Filter, GroupSocket, Place};
 
 /// Buffers filled by one system call.
 const BATCH: usize = 16;
@@ -112,9 +112,29 @@ impl Receiver {
     /// Outside a tokio runtime with I/O enabled.
     pub fn change(&mut self, wanted: &[Membership]) -> Result<(), JoinError> {
         wanted.iter().try_for_each(Membership::check)?;
-        let wanted = Place::of(wanted);
+        self.make(&Place::of(wanted))
+    }
+
+    /// Joins the groups of memberships for any source, also where one must be named: to find out who sends there. It is not
+    /// for receiving, for routers do not forward a source-specific group to such a member.
+    ///
+    /// # Errors
+    ///
+    /// Any [`JoinError`] of the system; nothing stays joined then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn overhear(memberships: &[Membership], options: &ReceiveOptions) -> Result<Self, JoinError> {
+        let any: Vec<_> = memberships.iter().map(|known| Membership { source: None, ..known.clone() }).collect();
+        let mut receiver = Self::new(options);
+        receiver.make(&Place::of(&any))?;
+        Ok(receiver)
+    }
+
+    fn make(&mut self, wanted: &[(Place, Filter)]) -> Result<(), JoinError> {
         let mut first = Ok(());
-        for (place, filter) in &wanted {
+        for (place, filter) in wanted {
             let known = self.sockets.iter_mut().find(|socket| socket.place == *place);
             let result = match known {
                 Some(socket) => socket.set(filter),
@@ -136,6 +156,31 @@ impl Receiver {
         });
         self.dropped += dropped;
         first
+    }
+
+    /// Has the kernel report memberships to routers and switches anew, by leaving and joining: those for which `is_due`, told
+    /// the group, the interface and how many datagrams (trains count as one) have come of it so far.
+    ///
+    /// The kernel reports by itself when asked, and when an interface comes up; over IPv6 also when a carrier returns. It
+    /// does not when a switch forgot what it was told and nobody asks. What arrives in the moment between is lost, so this is
+    /// for groups that are silent. Nothing is reported while another program of this host has joined the same.
+    ///
+    /// # Errors
+    ///
+    /// The first [`JoinError`]; [`Receiver::change`] joins what was lost by it.
+    pub fn refresh(&mut self, mut is_due: impl FnMut(SocketAddr, &Interface, u64) -> bool) -> Result<(), JoinError> {
+        let mut first = Ok(());
+        for socket in &mut self.sockets {
+            if is_due(socket.place.group, &socket.place.interface, socket.heard) {
+                first = first.and(socket.refresh());
+            }
+        }
+        first
+    }
+
+    /// Group, interface, and datagrams so far of each socket; trains count as one.
+    pub fn heard(&self) -> impl Iterator<Item = (SocketAddr, &Interface, u64)> {
+        self.sockets.iter().map(|socket| (socket.place.group, &socket.place.interface, socket.heard))
     }
 
     /// Waits until a socket is readable, takes one batch from it and calls `handle` with
@@ -212,7 +257,7 @@ impl Receiver {
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         for _ in 0..self.sockets.len() {
             self.next = (self.next + 1) % self.sockets.len();
-            let socket = &self.sockets[self.next];
+            let socket = &mut self.sockets[self.next];
             let mut free = self.buffers.chunks_mut(self.stride);
             let mut slices: [IoSliceMut<'_>; BATCH] =
                 std::array::from_fn(|_| IoSliceMut::new(free.next().unwrap_or_default()));

@@ -177,7 +177,7 @@ impl Run {
                     if let Some(end) = self.look(config, options, reporter)? {
                         return Ok(end);
                     }
-                    self.net.follow(&mut |event| reporter.tell(&event));
+                    self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
                     self.look_for_stall(reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
@@ -332,7 +332,7 @@ async fn batch(
 
 /// A sender's number: of its address without the port, so that more ports do not get it a larger share of the buffer of
 /// waiting packets \[T-11\].
-fn source_number(from: SocketAddr) -> u64 {
+pub(crate) fn source_number(from: SocketAddr) -> u64 {
     match from.ip() {
         IpAddr::V4(v4) => u32::from(v4).into(),
         IpAddr::V6(v6) => {

@@ -1,13 +1,19 @@
-//! The joined groups, and joining them again when the interface is replaced.
+//! The joined groups, and joining them again when an interface is replaced or the network has forgotten them.
+
+mod link;
+mod silence;
 
 use std::io;
 use std::net::SocketAddr;
 
 use fleetcast_cli::CommandError;
-use fleetcast_net::{Interface, InterfaceError, JoinError, Membership, ReceiveOptions, Receiver};
+use fleetcast_core::time::Instant;
+use fleetcast_net::{InterfaceError, JoinError, Membership, ReceiveOptions, Receiver};
 
 use crate::config::{Config, Feed};
 use crate::events::Event;
+use link::Link;
+use silence::Silence;
 
 /// Hears feeds on the interfaces of a configuration.
 ///
@@ -18,21 +24,9 @@ pub(crate) struct Listener {
     net: Receiver,
     feeds: Vec<Feed>,
     links: Vec<Link>,
+    silence: Silence,
     /// The word for why not all is joined that could be, once told. It is tried again.
     failed: Option<&'static str>,
-}
-
-/// An interface of the settings.
-#[derive(Debug)]
-struct Link {
-    /// As it is named there.
-    name: String,
-    /// As it was last seen; `None` if it is gone.
-    current: Option<Interface>,
-    /// It has gone or was replaced, and nothing has been told of its return.
-    is_lost: bool,
-    /// That it is gone has been told.
-    is_told: bool,
 }
 
 /// Why the groups are not joined.
@@ -68,11 +62,8 @@ impl Listener {
     /// Outside a tokio runtime with I/O enabled.
     pub(crate) fn join(config: &Config) -> Result<Self, ListenError> {
         let mut missing = None;
-        let mut link = |name: &String| {
-            let current = Interface::find(name).map_err(|error| missing = Some(error)).ok();
-            Link { name: name.clone(), is_lost: current.is_none(), current, is_told: false }
-        };
-        let links: Vec<_> = config.interfaces.iter().map(&mut link).collect();
+        let find = |name: &String| Link::find(name, |error| missing = Some(error));
+        let links: Vec<_> = config.interfaces.iter().map(find).collect();
         if let (Some(error), true) = (missing, links.iter().all(Link::is_gone)) {
             return Err(error.into());
         }
@@ -81,7 +72,8 @@ impl Listener {
             max_datagram: config.max_packet,
             ..ReceiveOptions::default()
         };
-        let mut listener = Self { net: Receiver::new(&options), feeds: vec![], links, failed: None };
+        let mut listener =
+            Self { net: Receiver::new(&options), feeds: vec![], links, silence: Silence::default(), failed: None };
         listener.change(&config.feeds)?;
         Ok(listener)
     }
@@ -91,7 +83,10 @@ impl Listener {
     ///
     /// What could not be joined is tried again about once a second, by [`Self::follow`].
     pub(crate) fn change(&mut self, feeds: &[Feed]) -> Result<(), ListenError> {
-        feeds.clone_into(&mut self.feeds);
+        if feeds != self.feeds {
+            feeds.clone_into(&mut self.feeds);
+            self.silence.clear();
+        }
         let joined = self.net.change(&self.memberships());
         self.failed = joined.as_ref().err().map(JoinError::code);
         Ok(joined?)
@@ -102,27 +97,33 @@ impl Listener {
         self.net.receive(handle).await
     }
 
-    /// Joins again on interfaces that were gone or replaced; to be called about once a second.
-    pub(crate) fn follow(&mut self, tell: &mut dyn FnMut(Event)) {
+    /// Joins again on interfaces that were gone or replaced, and has groups that are silent reported anew; to be called about
+    /// once a second.
+    pub(crate) fn follow(&mut self, now: Instant, tell: &mut dyn FnMut(Event)) {
         let mut is_other = false;
         for link in &mut self.links {
             is_other |= link.look();
-            if link.is_gone() && !std::mem::replace(&mut link.is_told, true) {
-                let reason = format!("interface {} is gone; its groups are joined again once it is back", link.name);
+            if let Some(name) = link.gone() {
+                let reason = format!("interface {name} is gone; its groups are joined again once it is back");
                 tell(Event::Warning { code: "interface-gone", reason });
             }
         }
-        if !is_other && self.failed.is_none() {
-            return;
+        if is_other {
+            self.silence.clear();
         }
-        match self.net.change(&self.memberships()) {
+        let joined = if is_other || self.failed.is_some() { self.net.change(&self.memberships()) } else { Ok(()) };
+        let joined = joined.and_then(|()| {
+            let Self { net, links, silence, .. } = self;
+            net.refresh(|group, interface, heard| {
+                let is_plugged_in = links.iter().any(|link| link.is_plugged_in(interface));
+                silence.is_long(now, (group, interface.index()), heard) || is_plugged_in
+            })
+        });
+        match joined {
             Ok(()) => {
                 self.failed = None;
-                for link in &mut self.links {
-                    let Some(current) = &link.current else { continue };
-                    if std::mem::take(&mut link.is_lost) {
-                        tell(Event::Rejoined { interface: current.name().to_owned() });
-                    }
+                for name in self.links.iter_mut().filter_map(Link::back) {
+                    tell(Event::Rejoined { interface: name });
                 }
             }
             Err(error) => {
@@ -135,9 +136,9 @@ impl Listener {
         }
     }
 
-    /// Whether nothing can be heard, for want of the interfaces.
+    /// Whether nothing is joined.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.failed.is_some() || self.links.iter().all(Link::is_gone)
+        self.net.heard().next().is_none()
     }
 
     /// Names of the interfaces, separated by commas.
@@ -161,38 +162,7 @@ impl Listener {
     }
 
     fn memberships(&self) -> Vec<Membership> {
-        let interfaces = self.links.iter().filter_map(|link| link.current.as_ref());
+        let interfaces = self.links.iter().filter_map(Link::current);
         interfaces.flat_map(|interface| self.feeds.iter().flat_map(|feed| feed.memberships(interface))).collect()
-    }
-}
-
-impl Link {
-    fn is_gone(&self) -> bool {
-        self.current.is_none()
-    }
-
-    fn name(&self) -> &str {
-        self.current.as_ref().map_or(&self.name, Interface::name)
-    }
-
-    /// Looks the interface up. Whether it is another than before, or gone.
-    fn look(&mut self) -> bool {
-        // Once gone, an interface is another one, whatever its index.
-        let is_same = |found: &Interface| {
-            self.current.as_ref().is_some_and(|c| (c.name(), c.index()) == (found.name(), found.index()))
-        };
-        let found = match Interface::find(&self.name) {
-            Ok(found) if is_same(&found) => return false,
-            Ok(found) => Some(found),
-            // Nothing is known; or only the address has gone by which the interface was named.
-            Err(InterfaceError::List(_)) => return false,
-            Err(_) if Interface::find(self.name()).is_ok_and(|found| is_same(&found)) => return false,
-            Err(_) => None,
-        };
-        let is_other = self.current.is_some() || found.is_some();
-        self.is_lost |= is_other;
-        self.is_told &= found.is_none();
-        self.current = found;
-        is_other
     }
 }

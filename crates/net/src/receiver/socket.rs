@@ -19,8 +19,8 @@ use crate::{Interface, JoinError, Membership, sys};
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     /// Group and port.
-    group: SocketAddr,
-    interface: Interface,
+    pub(super) group: SocketAddr,
+    pub(super) interface: Interface,
 }
 
 /// Once gone, an interface is another one; its addresses may change.
@@ -67,6 +67,8 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct GroupSocket {
     pub(super) place: Place,
+    /// Datagrams and trains so far.
+    pub(super) heard: u64,
     filter: Filter,
     io: UdpSocket,
     state: UdpSocketState,
@@ -87,7 +89,7 @@ impl GroupSocket {
             .and_then(|state| trim(&socket, address, options).map(|()| state))
             .map_err(step("set up batched receive"))?;
         let io = UdpSocket::from_std(socket.into()).map_err(step("watch the socket"))?;
-        Ok(Self { place: place.clone(), filter: Filter::Only(BTreeSet::new()), io, state })
+        Ok(Self { place: place.clone(), heard: 0, filter: Filter::Only(BTreeSet::new()), io, state })
     }
 
     /// Whether it hears anybody.
@@ -123,6 +125,13 @@ impl GroupSocket {
                 first
             }
         }
+    }
+
+    /// Leaves and joins again.
+    pub(super) fn refresh(&mut self) -> Result<(), JoinError> {
+        let filter = self.filter.clone();
+        self.leave();
+        self.set(&filter)
     }
 
     fn join_any(&mut self) -> Result<(), JoinError> {
@@ -193,7 +202,7 @@ impl GroupSocket {
 
     /// One batch, or wake `cx` when there may be one.
     pub(super) fn poll_fill(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         slices: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
@@ -204,7 +213,10 @@ impl GroupSocket {
             match self.io.try_io(Interest::READABLE, receive) {
                 // Readiness was stale and is cleared by this; ask again, to be woken.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+                result => {
+                    self.heard += result.as_ref().map_or(0, |&filled| filled as u64);
+                    return Poll::Ready(result);
+                }
             }
         }
     }
