@@ -31,13 +31,14 @@ pub enum Slot {
 
 /// The carousel of one release, on one or several layers.
 ///
-/// Slots are numbered from 0 without end, and stand in frames: of several layers, each has as many slots in a frame as its rate tells, of
-/// one layer a frame is a slot. Every `statement_every`-th frame is the manifest; the others run through the cells, each as wide as the
-/// widest cell of the release with its two pages. Where a cell is shorter, slots are empty, and frames of empty slots take no time.
+/// Slots are numbered from 0 without end. Every `statement_every`-th is the manifest; the others run through the cells, each as wide as the
+/// widest cell of the release with its two pages. Where a cell is shorter, slots are empty.
 ///
-/// As many cells as a frame has slots are a group and go through the frames side by side, a slot each: a frame carries one packet of each of
-/// its cells. From one pass over all groups to the next the cells change layers, so that whoever hears the lowest layers, however many,
-/// hears every packet once before any comes again. The last group may have too few cells; the missing ones are empty slots.
+/// Of several layers, the slots that are not the manifest's stand in frames, and each layer has as many of a frame as its rate tells. As many
+/// cells as a frame has slots are a group and go through the frames side by side: a frame carries one packet of each. From one pass over all
+/// groups to the next the cells change layers, so that whoever hears the lowest layers, however many, hears every packet once before any
+/// comes again. The last group may have too few cells; the missing ones are empty slots. Manifests go to the layers by turns, as often as
+/// their rates tell. Of one layer, a frame is a slot and a group is a cell.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     components: Vec<Geometry>,
@@ -60,13 +61,13 @@ impl Schedule {
         Self::layered(components, statement_every, Layers::ONE)
     }
 
-    /// The same on several layers, with a manifest on each every `statement_every` frames, and at least once a pass.
+    /// The same on several layers; on each of them every `statement_every`-th packet is the manifest.
     #[must_use]
     pub fn layered(components: Vec<Geometry>, statement_every: u32, layers: Layers) -> Self {
         let widest = components.iter().map(Geometry::cell).max().unwrap_or(1);
         let cells = components.iter().map(|g| u64::from(g.cells())).sum::<u64>().max(1);
         let mut schedule = Self { components, layers, statement_every: 0, cell_slots: u64::from(widest) + 2, cells };
-        // At least once a pass, so that a small release is not many passes without its manifest.
+        // At least once a cycle, so that a small release is not many cycles without its manifest.
         schedule.statement_every = u64::from(statement_every.max(2)).min(schedule.pass() + 1);
         schedule
     }
@@ -84,38 +85,42 @@ impl Schedule {
         self.round(1)
     }
 
-    /// Slots in which every packet of the release comes once on the first `layers` layers together, from any frame on. A session with
-    /// fewer layers has no others to tell of.
+    /// Slots in which every packet of the release comes once on the first `layers` layers together, from any frame on; if there are not so
+    /// many, on all.
     #[must_use]
     pub fn round(&self, layers: u8) -> u64 {
         let passes = u64::from(self.layers.rate() / prefix_rate(layers.min(self.layers.count())));
         let data = self.pass() * passes;
-        (data + data.div_ceil(self.statement_every - 1)) * self.width()
+        data + data.div_ceil(self.statement_every - 1)
     }
 
     /// Layer of a slot.
     #[must_use]
     pub fn layer(&self, slot: u64) -> u8 {
-        self.layers.of_slot(slot).0
+        self.layers.of_slot(self.data_slot(slot).unwrap_or(slot / self.statement_every)).0
     }
 
-    /// Whether cells begin with the frame of `slot`.
+    /// The frame of a slot, counted without end; `None` if it is the manifest's.
     #[must_use]
-    pub fn begins_cells(&self, slot: u64) -> bool {
-        self.data_frame(slot).is_some_and(|frame| frame.is_multiple_of(self.cell_slots))
+    pub fn frame(&self, slot: u64) -> Option<u64> {
+        Some(self.data_slot(slot)? / self.width())
+    }
+
+    /// Whether the cells of a group begin with this frame.
+    #[must_use]
+    pub fn begins_group(&self, frame: u64) -> bool {
+        frame.is_multiple_of(self.cell_slots)
     }
 
     /// What `slot` carries; `None` if it is empty.
     #[must_use]
     pub fn at(&self, slot: u64) -> Option<Slot> {
-        let (layer, number) = self.layers.of_slot(slot);
-        let Some(frame) = self.data_frame(slot) else {
-            // Once on each layer.
-            return (number == 0).then_some(Slot::Statement);
-        };
-        let (pass, group) = (frame / self.pass(), frame / self.cell_slots % self.groups());
+        let Some(data) = self.data_slot(slot) else { return Some(Slot::Statement) };
+        let (layer, number) = self.layers.of_slot(data);
         let first = if layer == 0 { 0 } else { u64::from(layer_rate(layer)) };
+        let (pass, frame) = (data / self.pass(), data / self.width());
         let place = (first + number) ^ reversed(pass, self.layers.count() - 1);
+        let group = frame / self.cell_slots % self.groups();
         let (component, cell) = self.cell_at(group * self.width() + place)?;
         let chunks = self.components[usize::from(component)].cell_at(cell)?;
         let place = u32::try_from(frame % self.cell_slots).ok()?;
@@ -127,10 +132,9 @@ impl Schedule {
         }
     }
 
-    /// How many frames without the manifest come before that of `slot`; `None` if it is the manifest's.
-    fn data_frame(&self, slot: u64) -> Option<u64> {
-        let frame = slot / self.width();
-        (!frame.is_multiple_of(self.statement_every)).then(|| frame - frame / self.statement_every - 1)
+    /// How many slots before this one are not the manifest's; `None` if this one is.
+    fn data_slot(&self, slot: u64) -> Option<u64> {
+        (!slot.is_multiple_of(self.statement_every)).then(|| slot - slot / self.statement_every - 1)
     }
 
     /// Slots of a frame, and cells of a group.
@@ -142,9 +146,9 @@ impl Schedule {
         self.cells.div_ceil(self.width())
     }
 
-    /// Frames of a pass over all groups, without manifests.
+    /// Slots of a pass over all groups, without manifests.
     fn pass(&self) -> u64 {
-        self.groups() * self.cell_slots
+        self.groups() * self.width() * self.cell_slots
     }
 
     /// Component and cell that come `order`-th of all cells \[C-2\].
@@ -214,6 +218,13 @@ mod tests {
         }
     }
 
+    /// The first slot of a frame, from `slot` on.
+    #[expect(clippy::arithmetic_side_effects, reason = "test code")]
+    fn frame_from(schedule: &Schedule, slot: u64) -> u64 {
+        let begins = |&slot: &u64| schedule.data_slot(slot).is_some_and(|data| data.is_multiple_of(schedule.width()));
+        (slot..slot + 2 * schedule.width() + 2).find(begins).unwrap()
+    }
+
     /// How often the first `layers` layers carry a packet again, manifests left out, from `start` on until every packet has come, and
     /// the slots that takes.
     #[expect(clippy::arithmetic_side_effects, reason = "test code")]
@@ -247,8 +258,8 @@ mod tests {
                 let all = Layers::new(count).unwrap();
                 let schedule = Schedule::layered(components.clone(), 16, all);
                 for layers in 1..=count {
-                    for start in [0, 15, 16, 99, 12_345, 123_456_789] {
-                        let start = start * u64::from(all.rate());
+                    for near in [0, 15, 16, 99, 12_345, 123_456_789] {
+                        let start = frame_from(&schedule, near);
                         let (again, slots) = until_complete(&schedule, layers, start);
                         assert_eq!(again, 0, "release {number}, {layers} of {count} layers from slot {start}");
                         assert!(slots <= schedule.round(layers), "release {number}, {layers} of {count} layers");
@@ -262,7 +273,7 @@ mod tests {
     fn who_starts_within_a_frame_gets_at_most_that_frame_again() {
         let schedule = Schedule::layered(vec![geometry(64 * 777, 64, 50)], 16, Layers::new(4).unwrap());
         for layers in 1..=4 {
-            for start in [1, 7, 129, 8_005, 123_456_789] {
+            for start in [1, 7, 134, 8_005, 123_456_789] {
                 let (again, slots) = until_complete(&schedule, layers, start);
                 assert!(
                     again <= 8 && slots <= schedule.round(layers) + 8,
@@ -273,15 +284,15 @@ mod tests {
     }
 
     #[test]
-    fn each_layer_has_the_manifest_once_every_so_many_frames() {
+    fn every_so_many_packets_of_a_layer_are_the_manifest() {
         let components = vec![geometry(64 * 777, 64, 50)];
         for count in [1, 4] {
             let schedule = Schedule::layered(components.clone(), 16, Layers::new(count).unwrap());
             for layer in 0..count {
                 let own = (0..).filter(|&slot| schedule.layer(slot) == layer);
                 let manifest = |&slot: &u64| schedule.at(slot) == Some(Slot::Statement);
-                let frames = 100 * 16 * usize::try_from(layer_rate(layer)).unwrap();
-                assert_eq!(own.take(frames).filter(manifest).count(), 100, "layer {layer} of {count}");
+                let rate = usize::try_from(layer_rate(layer)).unwrap();
+                assert_eq!(own.take(16 * 100 * rate).filter(manifest).count(), 100 * rate, "layer {layer} of {count}");
             }
         }
     }
