@@ -121,7 +121,7 @@ fn a_changed_link_rate_is_followed() {
         let mut network = Network::new(seed, BASE, 1);
         let receiver = network.link(Link { rate: 50.0 * BASE, queue: 50.0, loss: 0.0 }, 7, 1);
         stay(&mut network, receiver, SETTLE);
-        for (rate, layers, patience) in [(2.5, 2, 30), (10.0, 4, 120), (50.0, 6, 120), (1.5, 1, 30), (1000.0, 7, 240)] {
+        for (rate, layers, patience) in [(2.5, 2, 30), (10.0, 4, 400), (50.0, 6, 400), (1.5, 1, 30), (1000.0, 7, 400)] {
             network.change(0, |link| link.rate = rate * BASE);
             stay(&mut network, receiver, patience);
             assert_settled(&stay(&mut network, receiver, 120), layers);

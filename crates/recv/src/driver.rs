@@ -3,8 +3,9 @@
 
 mod care;
 mod end;
+mod layering;
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::progress::Reporter;
 use crate::stall::Watch;
 use care::Care;
 use end::{End, Failure, Left};
+use layering::Layering;
 
 /// Steps of the search in old images that are done each second however much comes: some 20 ms on a small device.
 const LEAST_REUSE: u32 = 4;
@@ -85,6 +87,7 @@ struct Run {
     clock: Clock,
     watch: Watch,
     care: Care,
+    layering: Layering,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
 }
@@ -117,7 +120,9 @@ impl Run {
             return Ok(None);
         }
         let now = clock.now();
-        let run = Self { device, net, clock, watch: Watch::new(now), care: Care::new(now), heard_installed: false };
+        let (watch, care) = (Watch::new(now), Care::new(now));
+        let layering = Layering::new(now, config, seed.first_chunk().map_or(0, |&half| u64::from_be_bytes(half)));
+        let run = Self { device, net, clock, watch, care, layering, heard_installed: false };
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
@@ -179,10 +184,12 @@ impl Run {
                     }
                     self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
                     self.look_for_stall(reporter);
+                    self.look_for_layers(config, reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
-                outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
+                outcome = self.batch(options.simulated_loss, reporter) => {
                     let outcome = outcome.map_err(|e| self.broken(&e))??;
+                    self.look_for_layers(config, reporter);
                     if let Some(end) = self.take(outcome, config, options, reporter) {
                         return Ok(end);
                     }
@@ -195,6 +202,29 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Takes one batch from a socket and feeds it to the device.
+    async fn batch(
+        &mut self,
+        simulated_loss: u8,
+        reporter: &mut Reporter,
+    ) -> io::Result<Result<Outcome, DeviceError>> {
+        let Self { net, device, layering, clock, .. } = self;
+        let mut result = Ok(Outcome::Going);
+        let mut came = None;
+        net.receive(|from, datagram| {
+            // What ends a run leaves the rest of the batch behind.
+            let is_kept = simulated_loss == 0 || fastrand::u8(..100) >= simulated_loss;
+            if is_kept && matches!(result, Ok(Outcome::Going)) {
+                // One time for all of a batch, that of its arrival.
+                let now = *came.get_or_insert_with(|| clock.now());
+                result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
+                layering.note(now, from, device.arrival());
+            }
+        })
+        .await?;
+        Ok(result)
     }
 
     /// Looks through a part of the old images.
@@ -271,6 +301,7 @@ impl Run {
         let counters = self.device.counters();
         Traffic {
             loss: self.device.loss(),
+            layers: self.layering.losses(),
             datagrams: counters.datagrams,
             verified_chunks: counters.chunks,
             verified_pages: counters.pages,
@@ -290,6 +321,10 @@ impl Run {
         }
     }
 
+    fn look_for_layers(&mut self, config: &Config, reporter: &mut Reporter) {
+        self.layering.look(self.clock.now(), self.device.is_receiving(), &mut self.net, config, reporter);
+    }
+
     fn broken(&self, error: &io::Error) -> Failure {
         Failure::new("receive", format!("cannot receive on {}: {error}", self.net.names()))
             .hint("bring the interface up and start again; what was received is kept")
@@ -307,38 +342,17 @@ fn check_above(config: &Config) -> Result<(), Failure> {
     })
 }
 
-/// Takes one batch from a socket and feeds it to the device.
-async fn batch(
-    net: &mut Listener,
-    device: &mut Device<RealFs>,
-    clock: Clock,
-    simulated_loss: u8,
-    reporter: &mut Reporter,
-) -> io::Result<Result<Outcome, DeviceError>> {
-    let mut result = Ok(Outcome::Going);
-    let mut came = None;
-    net.receive(|from, datagram| {
-        // What ends a run leaves the rest of the batch behind.
-        let is_kept = simulated_loss == 0 || fastrand::u8(..100) >= simulated_loss;
-        if is_kept && matches!(result, Ok(Outcome::Going)) {
-            // One time for all of a batch, that of its arrival.
-            let now = *came.get_or_insert_with(|| clock.now());
-            result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
-        }
-    })
-    .await?;
-    Ok(result)
-}
-
 /// A sender's number: of its address without the port, so that more ports do not get it a larger share of the buffer of
 /// waiting packets \[T-11\].
 pub(crate) fn source_number(from: SocketAddr) -> u64 {
     match from.ip() {
         IpAddr::V4(v4) => u32::from(v4).into(),
-        IpAddr::V6(v6) => {
-            let mut hasher = DefaultHasher::new();
-            v6.hash(&mut hasher);
-            hasher.finish()
-        }
+        IpAddr::V6(v6) => hash(v6),
     }
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

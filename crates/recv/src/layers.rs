@@ -1,4 +1,4 @@
-//! Which layers of a session to hear: joins and leaves by the receiver alone, from the loss it sees (spec §8 \[R-1 .. R-9\]).
+//! Which layers of a session to hear: joins and leaves by the receiver alone, from the loss it sees (spec §8.1 \[R-1 .. R-9\]).
 //!
 //! Pure: time and arrivals in, changes out; no clock, no socket, and the only random number is handed in.
 //!
@@ -50,7 +50,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Time until the next trial of a layer after the first that failed; twice as long after each further one.
 pub const FIRST_WAIT: Duration = Duration::from_secs(8);
 /// Longest such time, without jitter.
-const LAST_WAIT: Duration = Duration::from_secs(1024);
+const LAST_WAIT: Duration = Duration::from_secs(256);
 /// Least packets and time of a window, and the time after which fewer packets suffice.
 const WINDOW_PACKETS: u32 = 400;
 const WINDOW: Duration = Duration::from_secs(1);

@@ -18,23 +18,23 @@ const LOOK: u64 = 250_000;
 
 /// What a link is.
 #[derive(Clone, Copy, Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// Packets a second.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// Packets that may wait.
-    pub queue: f64,
+    pub(crate) queue: f64,
     /// Share that each receiver behind it loses at random.
-    pub loss: f64,
+    pub(crate) loss: f64,
 }
 
 /// What a receiver did and heard in a time.
 #[derive(Clone, Debug)]
-pub struct Stay {
+pub(crate) struct Stay {
     /// Microseconds with so many layers joined.
     times: [u64; MAX_LAYERS as usize + 1],
     sent: u64,
     came: u64,
-    pub changes: Vec<(Instant, Change)>,
+    pub(crate) changes: Vec<(Instant, Change)>,
 }
 
 #[derive(Debug)]
@@ -62,7 +62,7 @@ struct Receiver {
 }
 
 #[derive(Debug)]
-pub struct Network {
+pub(crate) struct Network {
     base: f64,
     now: f64,
     next_look: u64,
@@ -74,12 +74,12 @@ pub struct Network {
     random: Rng,
     /// Forged packets for each real one of the base layer, and whether they prove something.
     forged: Option<(f64, bool)>,
-    pub is_idle: bool,
+    pub(crate) is_idle: bool,
 }
 
 impl Network {
     /// Senders whose base layer has `base` packets a second.
-    pub fn new(seed: u64, base: f64, senders: usize) -> Self {
+    pub(crate) fn new(seed: u64, base: f64, senders: usize) -> Self {
         let mut random = Rng::with_seed(seed);
         let mut sender = |_| Sender {
             counts: std::array::from_fn(|_| random.u32(..=COUNT_MASK)),
@@ -91,7 +91,7 @@ impl Network {
     }
 
     /// Adds a link with receivers of at most so many layers behind it; the number of the first of them.
-    pub fn link(&mut self, link: Link, most: u8, receivers: usize) -> usize {
+    pub(crate) fn link(&mut self, link: Link, most: u8, receivers: usize) -> usize {
         let first = self.receivers.len();
         self.layers = self.layers.max(most);
         for _ in 0..receivers {
@@ -105,26 +105,26 @@ impl Network {
     }
 
     /// Changes a link.
-    pub fn change(&mut self, link: usize, change: impl FnOnce(&mut Link)) {
+    pub(crate) fn change(&mut self, link: usize, change: impl FnOnce(&mut Link)) {
         change(&mut self.paths[link].link);
     }
 
     /// So many forged packets a second reach every receiver from now on, on the layers it has joined.
-    pub fn forge(&mut self, a_second: f64, is_proven: bool) {
+    pub(crate) fn forge(&mut self, a_second: f64, is_proven: bool) {
         self.forged = Some((a_second / self.base, is_proven));
     }
 
     /// A sender's counts go on from `count`.
-    pub fn restart_sender(&mut self, sender: usize, count: u32) {
+    pub(crate) fn restart_sender(&mut self, sender: usize, count: u32) {
         self.senders[sender].counts = [count; MAX_LAYERS as usize];
     }
 
     /// What a receiver did since this was last asked.
-    pub fn take_stay(&mut self, receiver: usize) -> Stay {
+    pub(crate) fn take_stay(&mut self, receiver: usize) -> Stay {
         std::mem::replace(&mut self.receivers[receiver].stay, Stay::new())
     }
 
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time.as_secs_f64() * 1e6;
         while self.now < end {
             let (sender, layer) = self.next_packet();
@@ -229,22 +229,22 @@ impl Stay {
     }
 
     /// Fewest layers joined.
-    pub fn lowest(&self) -> u8 {
+    pub(crate) fn lowest(&self) -> u8 {
         u8::try_from(self.times.iter().position(|time| *time > 0).unwrap()).unwrap()
     }
 
     /// Most layers joined.
-    pub fn highest(&self) -> u8 {
+    pub(crate) fn highest(&self) -> u8 {
         u8::try_from(self.times.iter().rposition(|time| *time > 0).unwrap()).unwrap()
     }
 
     /// Share of the time with exactly so many layers.
-    pub fn share(&self, layers: u8) -> f64 {
+    pub(crate) fn share(&self, layers: u8) -> f64 {
         self.times[usize::from(layers)] as f64 / self.times.iter().sum::<u64>() as f64
     }
 
     /// Share of what was sent on joined layers that did not come.
-    pub fn loss(&self) -> f64 {
+    pub(crate) fn loss(&self) -> f64 {
         1.0 - self.came as f64 / self.sent as f64
     }
 }

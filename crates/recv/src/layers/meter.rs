@@ -205,7 +205,9 @@ mod tests {
             meter.note(Instant::default(), source, proven(0));
         }
         let later = Instant::default().after(FORGET);
-        [0, 2].map(|count| meter.note(later, 999, proven(count)));
+        for count in [0, 2] {
+            meter.note(later, 999, proven(count));
+        }
         assert_eq!(meter.layer(0), Tally { sent: 2, lost: 1, came: STREAMS as u32 + 2 });
     }
 
