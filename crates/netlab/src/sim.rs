@@ -300,9 +300,12 @@ pub fn receive_from(
     let schedule = carousel.schedule();
     let mut datagram = Vec::new();
     let mut sent = 0;
-    let passed = (0..20 * schedule.cycle()).filter(|&slot| schedule.layer(slot) < layers);
-    for (slot, (source, start)) in passed.flat_map(|slot| (1..).zip(starts).map(move |from| (slot, from))) {
-        if !carousel.packet(start + slot, (sent & 0x0FFF_FFFF) as u32, &mut datagram) {
+    for (slot, (source, start)) in
+        (0..20 * schedule.cycle()).flat_map(|slot| (1..).zip(starts).map(move |from| (slot, from)))
+    {
+        let slot = start + slot;
+        let is_heard = schedule.layer(slot) < layers;
+        if !is_heard || !carousel.packet(slot, (sent & 0x0FFF_FFFF) as u32, &mut datagram) {
             continue;
         }
         sent += 1;

@@ -112,10 +112,47 @@ impl Schedule {
         frame.is_multiple_of(self.cell_slots)
     }
 
+    /// Frames of a pass over all groups; every pass has as many, and the same packets in each.
+    #[must_use]
+    pub fn pass_frames(&self) -> u64 {
+        self.pass() / self.width()
+    }
+
+    /// The packets of a frame.
+    pub fn packets(&self, frame: u64) -> impl Iterator<Item = Slot> {
+        let first = frame * self.width();
+        (first..first + self.width()).filter_map(|data| self.data(data))
+    }
+
+    /// Manifests of a cycle, on average and rounded down.
+    #[must_use]
+    pub fn manifests(&self) -> u64 {
+        self.cycle_data() / (self.statement_every - 1)
+    }
+
+    /// The slot that comes after so many 2^32nds of a cycle.
+    #[must_use]
+    pub fn slot_at(&self, phase: u32) -> u64 {
+        let data = (u128::from(self.cycle_data()) * u128::from(phase)) >> 32;
+        let data = u64::try_from(data).unwrap_or_default();
+        data + data / (self.statement_every - 1) + 1
+    }
+
+    /// How many 2^32nds of a cycle come before a slot.
+    #[must_use]
+    pub fn phase(&self, slot: u64) -> u32 {
+        let data = (slot - slot.div_ceil(self.statement_every)) % self.cycle_data();
+        u32::try_from((u128::from(data) << 32) / u128::from(self.cycle_data())).unwrap_or_default()
+    }
+
     /// What `slot` carries; `None` if it is empty.
     #[must_use]
     pub fn at(&self, slot: u64) -> Option<Slot> {
-        let Some(data) = self.data_slot(slot) else { return Some(Slot::Statement) };
+        self.data_slot(slot).map_or(Some(Slot::Statement), |data| self.data(data))
+    }
+
+    /// What the slot carries before which so many are not the manifest's.
+    fn data(&self, data: u64) -> Option<Slot> {
         let (layer, number) = self.layers.of_slot(data);
         let first = if layer == 0 { 0 } else { u64::from(layer_rate(layer)) };
         let (pass, frame) = (data / self.pass(), data / self.width());
@@ -144,6 +181,11 @@ impl Schedule {
 
     fn groups(&self) -> u64 {
         self.cells.div_ceil(self.width())
+    }
+
+    /// Slots of a cycle, without manifests.
+    fn cycle_data(&self) -> u64 {
+        self.pass() * self.width()
     }
 
     /// Slots of a pass over all groups, without manifests.
@@ -265,6 +307,24 @@ mod tests {
                         assert!(slots <= schedule.round(layers), "release {number}, {layers} of {count} layers");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_phase_names_the_same_place_in_every_cycle() {
+        for count in [1, 4] {
+            let layers = Layers::new(count).unwrap();
+            let schedule = Schedule::layered(vec![geometry(64 * 777, 64, 50)], 16, layers);
+            // As many cycles as have a whole number of manifests.
+            let cycles = schedule.cycle_data() * 15;
+            for phase in [0, 1, 1 << 20, 1 << 31, u32::MAX] {
+                let slot = schedule.slot_at(phase);
+                let near = schedule.phase(slot);
+                assert!(near <= phase && phase - near < (1 << 20), "{phase} is {near}");
+                assert_eq!(schedule.at(slot), schedule.at(slot + cycles / 15 * 16));
+                assert_eq!(schedule.phase(slot), schedule.phase(slot + cycles / 15 * 16));
+                assert_ne!(schedule.frame(slot), None);
             }
         }
     }
