@@ -134,10 +134,12 @@ fn interfaces_and_the_kernels_settings_are_looked_at() {
     first("", "interface-carrier");
     run(Command::new("ip").args(["-netns", bridge, "link", "set", "p2", "up"]));
 
-    let (four, six) = (format!("--source {}", sender.v4()), format!("--group [ff15::1]:5 --source {}", sender.v6()));
+    let (four, six) = (format!("--source {}", sender.v4()), format!("--group [ff35::1]:5 --source {}", sender.v6()));
     sh(host, "echo 2 > /proc/sys/net/ipv4/conf/eth0/force_igmp_version");
-    let told = first(&four, "igmp-version");
+    let told = first(&format!("--group 232.77.1.1:4000 {four}"), "igmp-version");
     assert!(told.to_string().contains("net/ipv4/conf/eth0/force_igmp_version"), "{told}");
+    // In other groups sources are sorted out here.
+    finds(&device, &format!("--for 3s {four}"), 0, &[("warning", "igmp-version"), ("ok", "release")]);
     sh(host, "echo 0 > /proc/sys/net/ipv4/conf/eth0/force_igmp_version");
     sh(host, "echo 1 > /proc/sys/net/ipv6/conf/all/force_mld_version");
     first(&six, "mld-version");
@@ -146,6 +148,12 @@ fn interfaces_and_the_kernels_settings_are_looked_at() {
     let taken = host.enter(|| UdpSocket::bind(("0.0.0.0", 4000)).unwrap()).unwrap();
     first("", "port-taken");
     drop(taken);
+
+    // The switch asks in the old way.
+    run(Command::new("ip").args(["-netns", bridge, "link", "set", "br0", "type", "bridge", "mcast_igmp_version", "2"]));
+    fleet.lab.snooping(true).unwrap();
+    let told = first(&format!("--group 232.77.1.1:4000 {four}"), "igmp-version");
+    assert!(told.to_string().contains("somebody on the network asks that way"), "{told}");
 }
 
 #[test]

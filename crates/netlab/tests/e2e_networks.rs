@@ -146,6 +146,8 @@ fn route(fleet: &Fleet, router: &Host, [from, to]: [&str; 2], groups: &[(&str, S
 #[test]
 fn source_specific_groups_cross_two_routers_as_far_as_the_hop_limit_says() {
     let Some(fleet) = Fleet::new("routers") else { return };
+    // Of the Debian package smcroute; without it this fails at once.
+    run(Command::new("smcrouted").arg("-v"));
     let (sender, device) = (fleet.host("sender"), fleet.device("device", &["app"]));
     let routers = ["router-1", "router-2"].map(|name| fleet.host(name));
     fleet.lab.cable(1, [&routers[0], &routers[1]]).unwrap();
