@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
+use clap::ArgGroup;
 use fleetcast_cli::{CommandError, ErrorKind, quantity};
 use fleetcast_core::session::VerifierConfig;
 use fleetcast_net::{
@@ -31,6 +32,9 @@ const MIN_RATE: u64 = 64_000;
 /// and its memory does not grow with the images. What cannot be sent in time is dropped, chunks before manifests and pages: the
 /// carousel repeats it.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
+#[command(group(ArgGroup::new("heard").required(true).multiple(true)))]
+#[command(group(ArgGroup::new("destinations").required(true).multiple(true)))]
 #[command(after_help = "\
 Examples:
   From eth0 to a site's own link, at most 5 Mbit/s:
@@ -58,7 +62,7 @@ pub(super) struct Args {
     threshold: u8,
 
     /// Multicast group and UDP port to hear; may be repeated, as for a session in layers
-    #[arg(long, value_name = "ADDR:PORT", requires = "upstream_interface", required_unless_present = "listen")]
+    #[arg(long, value_name = "ADDR:PORT", requires = "upstream_interface", group = "heard")]
     upstream: Vec<SocketAddr>,
 
     /// Interface to hear the groups on, by its name or one of its addresses
@@ -70,7 +74,7 @@ pub(super) struct Args {
     upstream_source: Option<IpAddr>,
 
     /// Own address and UDP port to hear a copy by unicast at
-    #[arg(long, value_name = "ADDR:PORT", requires = "from")]
+    #[arg(long, value_name = "ADDR:PORT", requires = "from", group = "heard")]
     listen: Option<SocketAddr>,
 
     /// The only host that is heard at --listen: the kernel drops what comes from others
@@ -78,7 +82,7 @@ pub(super) struct Args {
     from: Option<IpAddr>,
 
     /// Multicast group and UDP port to send to
-    #[arg(long, value_name = "ADDR:PORT", requires = "interface", required_unless_present = "to")]
+    #[arg(long, value_name = "ADDR:PORT", requires = "interface", group = "destinations")]
     group: Option<SocketAddr>,
 
     /// Interface to send to the group through, by its name or one of its addresses
@@ -86,7 +90,7 @@ pub(super) struct Args {
     interface: Option<String>,
 
     /// Host and UDP port to send a copy to by unicast; may be repeated
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", group = "destinations")]
     to: Vec<SocketAddr>,
 
     /// Most bits of UDP payload per second to the group and to each host, 64k or more. What comes faster is dropped
