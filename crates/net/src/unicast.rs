@@ -1,7 +1,7 @@
 //! A copy by unicast, from one host to another, where multicast does not reach.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{self, IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
@@ -59,28 +59,25 @@ impl UnicastError {
 /// Sends to one host, by the way its routes say. As a [`crate::Sender`] it never reads, and is not connected.
 #[derive(Debug)]
 pub struct UnicastSender {
-    io: UdpSocket,
+    socket: net::UdpSocket,
     to: SocketAddr,
 }
 
 impl UnicastSender {
-    /// Opens a socket that sends to `to` with this code point (0 to 63), from any port.
+    /// Opens a socket that sends to `to` with this code point (0 to 63), from any port, and asks the kernel for a send buffer of
+    /// `buffer` bytes.
     ///
     /// # Errors
     ///
     /// Any [`UnicastError`].
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime with I/O enabled.
-    pub fn open(to: SocketAddr, dscp: u8) -> Result<Self, UnicastError> {
+    pub fn open(to: SocketAddr, dscp: u8, buffer: usize) -> Result<Self, UnicastError> {
         check(to)?;
         let step = |step| failed(to, step);
         let socket = deaf_socket(to).map_err(step("open a socket that hears nothing"))?;
         set_options(&socket, to, dscp).map_err(step("forbid fragments and set the DSCP"))?;
+        socket.set_send_buffer_size(buffer).map_err(step("set the send buffer"))?;
         socket.set_nonblocking(true).map_err(step("set up the socket"))?;
-        let io = UdpSocket::from_std(socket.into()).map_err(step("watch the socket"))?;
-        Ok(Self { io, to })
+        Ok(Self { socket: socket.into(), to })
     }
 
     /// Where it sends to.
@@ -89,14 +86,14 @@ impl UnicastSender {
         self.to
     }
 
-    /// Sends one datagram. Waits while the send buffer is full.
+    /// Sends one datagram. Never waits.
     ///
     /// # Errors
     ///
-    /// [`SendError::TooLong`] if it does not fit the way out; all else may pass and is [`SendError::Transient`], for routes come
-    /// and go.
-    pub async fn send(&self, datagram: &[u8]) -> Result<(), SendError> {
-        match self.io.send_to(datagram, self.to).await {
+    /// [`SendError::TooLong`] if it does not fit the way out; all else may pass and is [`SendError::Transient`]: routes come and
+    /// go, and a send buffer is full where more is sent than the link takes.
+    pub fn send(&self, datagram: &[u8]) -> Result<(), SendError> {
+        match self.socket.send_to(datagram, self.to) {
             Ok(_) => Ok(()),
             Err(e) if e.raw_os_error() == Some(libc::EMSGSIZE) => {
                 Err(SendError::TooLong { bytes: datagram.len(), fits: self.fits() })

@@ -38,15 +38,15 @@ fn what_is_sent_to_a_host_arrives_there_in_order() {
         for ip in ["127.0.0.1", "::1"] {
             let at = free(ip);
             let mut receiver = listen(at, ip).unwrap();
-            let sender = UnicastSender::open(at, 10).unwrap();
+            let sender = UnicastSender::open(at, 10, 1 << 18).unwrap();
             for number in 0..200_u8 {
-                sender.send(&[number; 1000]).await.unwrap();
+                sender.send(&[number; 1000]).unwrap();
             }
             let got = drain(&mut receiver).await;
             let numbers: Vec<u8> = got.iter().map(|(_, datagram)| datagram[0]).collect();
             assert_eq!(numbers, (0..200).collect::<Vec<_>>(), "{ip}");
             assert!(got.iter().all(|(from, datagram)| from.ip() == at.ip() && datagram.len() == 1000), "{ip}");
-            sender.send(&[1; 1233]).await.unwrap();
+            sender.send(&[1; 1233]).unwrap();
             assert_eq!((drain(&mut receiver).await.len(), receiver.overlong()), (0, 1), "{ip}");
         }
     });
@@ -78,11 +78,11 @@ fn only_the_peer_is_heard() {
 #[test]
 fn a_sender_needs_nobody_who_listens_and_tells_what_does_not_fit() {
     run(async {
-        let sender = UnicastSender::open(free("127.0.0.1"), 0).unwrap();
+        let sender = UnicastSender::open(free("127.0.0.1"), 0, 1 << 18).unwrap();
         for _ in 0..20 {
-            sender.send(&[1; 1000]).await.unwrap();
+            sender.send(&[1; 1000]).unwrap();
         }
-        let error = sender.send(&vec![0; 65_508]).await.unwrap_err();
+        let error = sender.send(&vec![0; 65_508]).unwrap_err();
         assert!(matches!(error, SendError::TooLong { bytes: 65_508, .. }), "{error:?}");
     });
 }
@@ -92,7 +92,7 @@ fn addresses_are_checked() {
     run(async {
         for to in ["239.1.2.3:4000", "0.0.0.0:4000", "255.255.255.255:4000", "127.0.0.1:0", "[ff02::1]:4000"] {
             let to: SocketAddr = to.parse().unwrap();
-            assert_eq!(UnicastSender::open(to, 0).unwrap_err().code(), "unicast-address", "{to}");
+            assert_eq!(UnicastSender::open(to, 0, 1 << 18).unwrap_err().code(), "unicast-address", "{to}");
             assert_eq!(listen(to, "127.0.0.1").unwrap_err().code(), "unicast-address", "{to}");
         }
         for peer in ["::1", "239.1.2.3", "0.0.0.0"] {

@@ -353,6 +353,50 @@ fn a_relay_says_that_nothing_comes_and_follows_its_interface() {
 }
 
 #[test]
+fn a_relay_goes_on_when_the_interface_it_sends_through_is_made_anew() {
+    let Some(fleet) = Fleet::new("anew-a") else { return };
+    let sender = fleet.host("sender");
+    let lab = Lab::new("anew-b").unwrap();
+    let device = fleet.device_on(lab.host("device").unwrap(), &["app"]);
+    let host = lab.host("relay").unwrap();
+    host.attach(&fleet.lab).unwrap();
+    let up = format!("--upstream {GROUP} --upstream-interface {SECOND_INTERFACE}");
+    let mut relay = fleet.relay(&host, &format!("{up} --group {GROUP} --interface {INTERFACE} --rate 20M"));
+    relay.wait_for("ready");
+    let release = fleet.release(1, &noise(1, 1 << 20));
+    let _send = fleet.send(&sender, &release, "--rate 8M");
+    relay.wait_for("release");
+    host.remove_interface().unwrap();
+    assert_eq!(relay.wait_for("warning")["code"], "send-transient");
+    host.replace_interface().unwrap();
+    assert_eq!(relay.wait_for("reopened")["interface"], INTERFACE);
+    device.start("--once").success();
+    device.assert_runs(&release);
+    assert_eq!(relay.end(Signal::TERM), 0);
+}
+
+#[test]
+fn a_link_slower_than_the_rate_of_the_relay_loses_packets_and_delays_none_for_long() {
+    let Some(fleet) = Fleet::new("narrow-a") else { return };
+    let sender = fleet.host("sender");
+    let site = Site::new(&fleet, "narrow-b");
+    let narrow = format!("qdisc add dev {SECOND_INTERFACE} root tbf rate 2mbit burst 4kb limit 1mb");
+    assert!(site.relay.run(Command::new("tc").args(narrow.split(' '))).unwrap().status.success());
+    let mut relay = site.start(&fleet, "--rate 10M");
+    let release = fleet.release(1, &noise(1, 1 << 20));
+    let _send = fleet.send(&sender, &release, "--rate 8M");
+    site.device.start("--once").success();
+    site.device.assert_runs(&release);
+    assert_eq!(relay.end(Signal::TERM), 0);
+    let totals = relay.wait_for("stopped");
+    println!("{totals}");
+    // The queue of the link would hold a second of what comes; the socket lets no more than a part of that into it.
+    assert!(count(&totals, "failed") > release.chunks / 2, "{totals}");
+    assert_eq!(count(&totals, "kernel_drops"), 0, "{totals}");
+    assert_eq!(relay.wait_for("warning")["code"], "send-transient");
+}
+
+#[test]
 fn what_would_hear_itself_is_refused_at_the_start() {
     let Some(fleet) = Fleet::new("self") else { return };
     let host = fleet.host("relay");

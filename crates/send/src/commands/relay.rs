@@ -14,7 +14,7 @@ use fleetcast_net::{
 use super::release::trusted_keys;
 use super::run::{not_opened, stop_signal};
 use crate::pacing::{Pace, Pacer};
-use crate::relay::downstream::Downstream;
+use crate::relay::downstream::{Downstream, send_buffer};
 use crate::relay::report::{Event, Ready, Reporter};
 use crate::relay::upstream::{Groups, Upstream, hears};
 use crate::relay::{Relay, driver};
@@ -193,6 +193,7 @@ impl Args {
     }
 
     fn downstream(&self, memberships: &[Membership], ready: &mut Ready) -> Result<Downstream, CommandError> {
+        let buffer = send_buffer(self.rate);
         let usage = |text: String| Err(CommandError::new(ErrorKind::Usage, text));
         let group = match (self.group, &self.interface) {
             (Some(group), Some(name)) => {
@@ -208,6 +209,7 @@ impl Args {
                     loopback: !self.no_loopback,
                     source_port: self.source_port,
                     gso: !self.no_gso,
+                    buffer: Some(buffer),
                     ..SendOptions::new(group, interface)
                 };
                 Some(Sender::open(&options).map_err(not_opened)?)
@@ -223,7 +225,7 @@ impl Args {
                 return usage(format!("--to {to} is there twice"));
             }
             ready.downstream.push(to.to_string());
-            hosts.push(UnicastSender::open(to, self.dscp).map_err(no_unicast)?);
+            hosts.push(UnicastSender::open(to, self.dscp, buffer).map_err(no_unicast)?);
         }
         Ok(Downstream::new(group, hosts))
     }

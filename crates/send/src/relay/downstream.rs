@@ -1,5 +1,7 @@
 //! Where a relay sends to: a local group, listed hosts, or both.
 
+use std::io;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use fleetcast_cli::CommandError;
@@ -14,9 +16,13 @@ const REOPEN: Duration = Duration::from_secs(2);
 /// Least time between two warnings of a kind.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
+/// Least and most octets of a send buffer.
+const MIN_BUFFER: usize = 32 << 10;
+const MAX_BUFFER: usize = 4 << 20;
+
 /// The sockets that send.
 ///
-/// What comes is of the moment: a packet that cannot be sent is not tried again, and no destination waits for another.
+/// What comes is of the moment: a packet that cannot be sent at once is lost \[C-13\], and no destination waits for another.
 #[derive(Debug)]
 pub struct Downstream {
     group: Option<Sender>,
@@ -54,7 +60,7 @@ impl Downstream {
         for (datagrams, segment) in batch.runs() {
             if let Some(group) = &mut self.group {
                 let packets = datagrams.len().div_ceil(segment.max(1)) as u64;
-                match group.send(datagrams, segment).await {
+                match at_once(group, datagrams, segment).await {
                     Ok(()) => {
                         self.failing = None;
                         self.sent.packets += packets;
@@ -73,7 +79,7 @@ impl Downstream {
             for at in 0..self.hosts.len() {
                 for datagram in datagrams.chunks(segment.max(1)) {
                     let Some(host) = self.hosts.get(at) else { continue };
-                    match host.send(datagram).await {
+                    match host.send(datagram) {
                         Ok(()) => {
                             self.sent.packets += 1;
                             self.sent.octets += datagram.len() as u64;
@@ -116,6 +122,21 @@ impl Downstream {
             tell(&Event::Reopened { interface: group.interface().name().to_owned() });
         }
     }
+}
+
+/// Sends what the socket takes without a wait: what waited here would be too old when it goes.
+async fn at_once(group: &mut Sender, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
+    tokio::select! {
+        biased;
+        result = group.send(datagrams, segment) => result,
+        () = std::future::ready(()) => Err(SendError::Transient(io::ErrorKind::WouldBlock.into())),
+    }
+}
+
+/// Octets of send buffer: what goes at this rate, in bits a second, in 50 ms. More would keep packets for too long on a link that is slower.
+#[must_use]
+pub fn send_buffer(rate: NonZeroU64) -> usize {
+    usize::try_from(rate.get() / 8 / 20).unwrap_or(usize::MAX).clamp(MIN_BUFFER, MAX_BUFFER)
 }
 
 /// Whether `last` is at least `every` ago or never was; if so, it is at this moment.
