@@ -40,12 +40,15 @@ const MIN_PACKETS: u32 = 4;
 /// What went within so many times the longest wait does not go again. Packets in a circle of fewer relays come back in that time.
 const WINDOW: u32 = 4;
 
+/// Most octets of chunks that wait.
+const MAX_OCTETS: usize = 4 << 20;
+
 /// Layers that a header can name.
 const LAYERS: usize = 16;
 
 /// Decides which packets go on. It has no clock and no socket: the caller tells the time since an origin of its own.
 ///
-/// Memory is bounded whatever comes: that of the [`Verifier`], 1,024 packets that wait, and half a MiB for what went.
+/// Memory is bounded whatever comes: that of the [`Verifier`], 5 MiB of packets that wait, and half a MiB for what went.
 #[derive(Debug)]
 pub struct Relay {
     verifier: Verifier,
@@ -79,11 +82,14 @@ impl Relay {
     pub fn new(config: VerifierConfig, rate: NonZeroU64) -> Self {
         let longest = Duration::from_nanos((config.max_packet as u64 * 8).saturating_mul(1_000_000_000) / rate);
         let max_wait = MAX_WAIT.max(longest * MIN_PACKETS);
-        let seed = config.seed;
+        let (seed, least, most) = (config.seed, MIN_PACKETS as usize, (MAX_OCTETS / config.max_packet.max(1)).max(64));
+        // As many as go in that time, if all were of the largest.
+        let room = max_wait.as_nanos() / longest.as_nanos().max(1);
+        let room = usize::try_from(room).unwrap_or(most);
         Self {
             verifier: Verifier::new(config),
             window: Window::new(max_wait * WINDOW, seed),
-            queue: Queue::new(max_wait, seed),
+            queue: Queue::new(room.clamp(least, most), max_wait, seed),
             counts: [0; LAYERS],
             counters: Counters::default(),
         }

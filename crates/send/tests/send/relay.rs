@@ -123,14 +123,13 @@ fn a_copy_by_another_way_does_not_go_again_and_the_next_cycle_does() {
 fn what_had_no_room_may_come_again_at_once() {
     // More chunks than may wait from one source.
     let packets = cycle(300_000);
-    let mut relay = relay(1_000_000_000);
-    feed(&mut relay, MS, &packets);
-    let full = dropped(&relay, "queue-full");
-    assert!(full > 50, "{:?}", relay.dropped());
-    let mut sent = take(&mut relay, MS);
-    assert_eq!(sent.len() as u64 + full, packets.len() as u64);
-    feed(&mut relay, MS, &packets);
-    sent.extend(take(&mut relay, MS));
+    let mut relay = relay(50_000_000);
+    let mut sent = Vec::new();
+    for round in 0..20 {
+        feed(&mut relay, MS, &packets);
+        sent.extend(take(&mut relay, MS));
+        assert!(round > 0 || dropped(&relay, "queue-full") > 100, "{:?}", relay.dropped());
+    }
     let distinct: HashSet<_> = sent.iter().map(|packet| header(packet).object).collect();
     assert_eq!((sent.len(), distinct.len()), (packets.len(), packets.len()));
 }
