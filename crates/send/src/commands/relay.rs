@@ -93,7 +93,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR:PORT", group = "destinations")]
     to: Vec<SocketAddr>,
 
-    /// Most bits of UDP payload per second to the group and to each host, 64k or more. What comes faster is dropped
+    /// Most bits of UDP payload per second to the group and to each host, 64k or more, and no more than the slowest way there
+    /// takes. What comes faster is dropped
     #[arg(long, value_name = "RATE", default_value = "10M", value_parser = rate)]
     rate: NonZeroU64,
 
