@@ -161,7 +161,7 @@ fn receivers_behind_one_bottleneck_settle_together() {
         let first = network.link(Link { rate: 10.0 * BASE, queue: 50.0, loss: 0.0 }, 7, 4);
         network.run(Duration::from_secs(2 * SETTLE));
         (first..first + 4).for_each(|receiver| drop(network.take_stay(receiver)));
-        network.run(Duration::from_secs(600));
+        network.run(Duration::from_mins(10));
         for receiver in first..first + 4 {
             let stay = network.take_stay(receiver);
             assert!(stay.highest() <= 5 && stay.share(4) + stay.share(5) > 0.9 && stay.loss() < 0.05, "{stay:?}");
@@ -185,7 +185,7 @@ fn who_is_slow_costs_those_on_other_links_nothing() {
 
 /// A forger that sends real packets before their time with counts of its choice, or any packets that prove nothing.
 #[test]
-fn forged_counts_move_a_receiver_one_layer_at_a_time_and_never_below_the_base() {
+fn forged_counts_make_nobody_join_faster_or_more_or_leave_the_base_layer() {
     for_seeds(|seed| {
         for (a_second, is_proven) in [(1.0, true), (1000.0, true), (1000.0, false)] {
             let mut network = Network::new(seed, BASE, 1);
@@ -208,8 +208,7 @@ fn forged_counts_move_a_receiver_one_layer_at_a_time_and_never_below_the_base() 
 }
 
 #[test]
-fn a_forger_cannot_make_a_receiver_leave_a_loss_that_verified_packets_show_out_of_account() {
-    // Unproven packets hide loss only where they fill gaps: counts beside the sender's hide none.
+fn packets_that_prove_nothing_hide_loss_only_where_they_fill_gaps() {
     for_seeds(|seed| {
         let mut network = Network::new(seed, BASE, 1);
         let receiver = network.link(Link { rate: 10.0 * BASE, queue: 50.0, loss: 0.0 }, 7, 1);

@@ -205,11 +205,7 @@ impl Run {
     }
 
     /// Takes one batch from a socket and feeds it to the device.
-    async fn batch(
-        &mut self,
-        simulated_loss: u8,
-        reporter: &mut Reporter,
-    ) -> io::Result<Result<Outcome, DeviceError>> {
+    async fn batch(&mut self, simulated_loss: u8, reporter: &mut Reporter) -> io::Result<Result<Outcome, DeviceError>> {
         let Self { net, device, layering, clock, .. } = self;
         let mut result = Ok(Outcome::Going);
         let mut came = None;

@@ -384,7 +384,7 @@ impl Steady {
     }
 }
 
-/// Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (SplitMix64).
+/// Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014: `SplitMix64`.
 const fn next_random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *state;

@@ -1,4 +1,10 @@
 //! Senders, links with a queue that drops what does not fit, and receivers behind them.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "times and counts are small"
+)]
 
 use std::time::Duration;
 
@@ -87,7 +93,18 @@ impl Network {
         };
         let senders = (0..senders).map(&mut sender).collect();
         let (paths, receivers) = (vec![], vec![]);
-        Self { base, now: 0.0, next_look: 0, layers: 1, senders, paths, receivers, random, forged: None, is_idle: false }
+        Self {
+            base,
+            now: 0.0,
+            next_look: 0,
+            layers: 1,
+            senders,
+            paths,
+            receivers,
+            random,
+            forged: None,
+            is_idle: false,
+        }
     }
 
     /// Adds a link with receivers of at most so many layers behind it; the number of the first of them.

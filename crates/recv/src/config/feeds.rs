@@ -70,7 +70,9 @@ pub(super) fn layers(given: Option<(u8, Place)>, feeds: &[Feed]) -> Result<u8, C
         groups.push(above.group);
     }
     match groups.iter().enumerate().find(|(nth, group)| groups[..*nth].contains(group)) {
-        Some((_, twice)) => Err(at.wrong(format_args!("{twice} would be a layer of two groups; set groups further apart"))),
+        Some((_, twice)) => {
+            Err(at.wrong(format_args!("{twice} would be a layer of two groups; set groups further apart")))
+        }
         None => Ok(layers),
     }
 }
