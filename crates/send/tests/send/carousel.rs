@@ -205,7 +205,7 @@ fn a_clock_that_is_set_moves_the_carousel_once_a_cycle_at_most() {
         let mut carousel = Carousel::layered(Release::of("ok-two-blocks").open().unwrap(), layers, Phase(0), 64);
         let pace = Pace::Rate(NonZeroU64::new(10_000_000).unwrap());
         let clock = Clock::new(carousel.load(), pace, Phase(0)).unwrap();
-        let mut unix = Duration::from_secs(1_800_000_000);
+        let mut unix = Duration::from_hours(500_000);
         carousel.lock(clock, unix);
         assert_eq!(send_by_clock(&mut carousel, 3, &mut unix, 1), 0, "{count} layers: a clock that goes right");
         // Set by a part of a cycle that is none of a whole one.
