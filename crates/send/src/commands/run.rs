@@ -219,7 +219,7 @@ fn told(pace: Pace) -> String {
 }
 
 /// Ready when SIGINT or SIGTERM has come.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {
@@ -229,12 +229,9 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn not_opened(error: OpenError) -> CommandError {
-    let kind = if matches!(error, OpenError::Group(_) | OpenError::Family { .. }) {
-        ErrorKind::Usage
-    } else {
-        ErrorKind::Failed
-    };
+pub(super) fn not_opened(error: OpenError) -> CommandError {
+    let is_usage = matches!(error, OpenError::Group(_) | OpenError::Family { .. });
+    let kind = if is_usage { ErrorKind::Usage } else { ErrorKind::Failed };
     CommandError::new(kind, error)
 }
 
