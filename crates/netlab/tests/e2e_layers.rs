@@ -1,5 +1,4 @@
 //! A release on several layers, and from senders that keep apart by the clock.
-#![expect(clippy::unwrap_used, reason = "test code")]
 #![expect(clippy::cast_precision_loss, reason = "counts of packets are small")]
 
 use fleetcast_netlab::fleet::{Fleet, count, noise};
