@@ -23,13 +23,13 @@ impl Heard {
         for _ in 0..seconds * 4 {
             self.now = self.now.after(Duration::from_millis(250));
             for layer in 0..self.control.joined() {
-                let mut lost = 0.0;
+                let mut due = 0.0;
                 for _ in 0..self.pace * layer_rate(layer) {
                     let count = &mut self.counts[usize::from(layer)];
                     *count += 1;
-                    lost += loss(layer);
-                    if lost >= 1.0 {
-                        lost -= 1.0;
+                    due += loss(layer);
+                    if due >= 1.0 {
+                        due -= 1.0;
                         continue;
                     }
                     self.control.note(self.now, 1, Arrival { layer, count: *count, is_proven: true });

@@ -230,11 +230,8 @@ pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 pub(super) fn not_opened(error: OpenError) -> CommandError {
-    let kind = if matches!(error, OpenError::Group(_) | OpenError::Family { .. }) {
-        ErrorKind::Usage
-    } else {
-        ErrorKind::Failed
-    };
+    let is_usage = matches!(error, OpenError::Group(_) | OpenError::Family { .. });
+    let kind = if is_usage { ErrorKind::Usage } else { ErrorKind::Failed };
     CommandError::new(kind, error)
 }
 
