@@ -127,6 +127,7 @@ fn say(event: &Event) {
         | Event::Stalled { .. }
         | Event::Refused { .. }
         | Event::GivenUp { .. }
+        | Event::RepairFailed { .. }
         | Event::ReadbackMismatch { .. } => warn(event),
         // The program's error says it.
         Event::Stopped { ok: false, .. } => {}

@@ -14,7 +14,7 @@ use fleetcast_net::check_membership;
 use toml::Spanned;
 
 use super::file::{self, File, Lines};
-use super::{Config, ConfigError, Confine, TargetPlace, install};
+use super::{Config, ConfigError, Confine, TargetPlace, install, repair};
 use crate::device::STATEMENT;
 use crate::ledger::HISTORY;
 
@@ -230,6 +230,7 @@ impl Settings {
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
+            repair: repair::repair(&source, file.repair)?,
             confine: confine(&source, &file.confine)?,
         })
     }

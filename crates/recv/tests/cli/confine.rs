@@ -60,7 +60,14 @@ fn without_programs_only_what_is_named_can_be_opened_and_nothing_executed() {
     let mut kept = File::open(folder.path("other/file")).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = port.local_addr().unwrap();
-    let rules = Rules { write: vec![folder.path("own")], read: vec![folder.path("seeds")], programs: false };
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let allowed = other.local_addr().unwrap();
+    let rules = Rules {
+        write: vec![folder.path("own")],
+        read: vec![folder.path("seeds")],
+        connect: vec![allowed.port()],
+        programs: false,
+    };
     confined(rules, move || {
         let path = |name| folder.path(name);
         drop(folder.write("own/new", "new"));
@@ -85,6 +92,8 @@ fn without_programs_only_what_is_named_can_be_opened_and_nothing_executed() {
         denied(Command::new("/bin/true").status());
         denied(TcpListener::bind("127.0.0.1:0"));
         denied(TcpStream::connect(to));
+        TcpStream::connect(allowed).unwrap();
+        denied(TcpListener::bind(allowed));
         UdpSocket::bind("127.0.0.1:0").unwrap();
         test_kill_process(Pid::INIT).unwrap_err();
     });
@@ -93,7 +102,7 @@ fn without_programs_only_what_is_named_can_be_opened_and_nothing_executed() {
 #[test]
 fn programs_read_everything_and_write_only_what_is_named() {
     let folder = folder();
-    confined(Rules { write: vec![folder.path("own")], read: vec![], programs: true }, move || {
+    confined(Rules { write: vec![folder.path("own")], programs: true, ..Rules::default() }, move || {
         let sh = |script: &str| Done::run(&mut command_line::Folder::command(&folder, "/bin/sh", &["-ec", script]));
         sh("cat other/file >own/new 2>/dev/null; mv own/new own/moved; ln -s moved own/new; rm own/moved").ok();
         for script in [
@@ -206,7 +215,7 @@ fn a_kernel_that_does_not_confine_is_told_and_enough_only_if_it_need_not() {
     let folder = folder();
     folder.write("required.toml", "[confine]\nmode = \"required\"\n");
     let group = "239.255.77.24:15077".parse().unwrap();
-    let all = Rules { write: vec![folder.path("own").parent().unwrap().into()], read: vec![], programs: true };
+    let all = Rules { write: vec![folder.path("own").parent().unwrap().into()], programs: true, ..Rules::default() };
     confined(all.clone(), move || {
         // No more than 16 layers are possible.
         for _ in 1..16 {

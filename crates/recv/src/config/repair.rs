@@ -1,0 +1,78 @@
+//! The table `repair`: where to fetch what is missing, and when.
+
+use std::net::IpAddr;
+
+use fleetcast_cli::quantity;
+use toml::Spanned;
+use ureq::http::Uri;
+
+use super::file;
+use super::install::duration;
+use super::settings::{Place, Source};
+use super::{ConfigError, Repair, Server};
+use std::time::Duration;
+
+const MAX_SERVERS: usize = 8;
+const AFTER: Duration = Duration::from_mins(1);
+const MISSING_BELOW: u8 = 10;
+const WINDOW: Duration = Duration::from_mins(5);
+const MAX_WINDOW: Duration = Duration::from_hours(24);
+const MAX_OCTETS: u64 = 64 << 20;
+/// Bits per second.
+const RATE: u64 = 2_000_000;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Option<Repair>, ConfigError> {
+    let Some(table) = table else { return Ok(None) };
+    let at = source.place("servers", &table.servers);
+    let servers = table.servers.into_inner();
+    if servers.is_empty() || servers.len() > MAX_SERVERS {
+        return Err(at.wrong(format_args!("{} are named, where 1 to {MAX_SERVERS} are possible", servers.len())));
+    }
+    let missing_below = match table.missing_below {
+        None => MISSING_BELOW,
+        Some(given) if (1..=100).contains(given.get_ref()) => given.into_inner(),
+        Some(given) => return Err(source.place("missing-below", &given).wrong("1 to 100 are possible")),
+    };
+    let window_at = table.window.as_ref().map(|given| source.place("window", given));
+    let window = duration(source, "window", table.window, WINDOW)?;
+    match window_at {
+        Some(at) if window > MAX_WINDOW => return Err(at.wrong("longer than 24h")),
+        _ => {}
+    }
+    let parsed = |key, given: Option<Spanned<String>>, default, parse: fn(&str) -> Result<u64, String>| {
+        given.map_or(Ok(default), |text| parse(text.get_ref()).map_err(|e| source.place(key, &text).wrong(e)))
+    };
+    Ok(Some(Repair {
+        servers: servers.iter().map(|url| server(url, &at)).collect::<Result<_, _>>()?,
+        after: duration(source, "after", table.after, AFTER)?,
+        missing_below,
+        window,
+        max_octets: parsed("max-octets", table.max_octets, MAX_OCTETS, quantity::size)?,
+        rate: parsed("rate", table.rate, RATE, quantity::rate)?,
+        timeout: duration(source, "timeout", table.timeout, TIMEOUT)?,
+    }))
+}
+
+fn server(url: &str, at: &Place) -> Result<Server, ConfigError> {
+    let wrong = |why: &str| at.wrong(format_args!("{url:?} {why}"));
+    let form = "is no URL of a folder such as http://192.0.2.20/fleetcast";
+    let uri: Uri = url.parse().map_err(|_| wrong(form))?;
+    let authority = uri.authority().ok_or_else(|| wrong(form))?;
+    let port = match uri.scheme_str() {
+        Some("http") => 80,
+        Some("https") => {
+            return Err(wrong("asks for TLS, which is not needed: every octet is verified by the release; use http"));
+        }
+        _ => return Err(wrong(form)),
+    };
+    if authority.as_str().contains('@') || uri.query().is_some() || url.contains('#') || authority.host().is_empty() {
+        return Err(wrong(form));
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    Ok(Server {
+        base: url.trim_end_matches('/').to_owned(),
+        port: authority.port_u16().unwrap_or(port),
+        has_name: host.parse::<IpAddr>().is_err(),
+    })
+}
