@@ -5,9 +5,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::{HeaderMap, Response, header};
+use ureq::{Agent, Body};
 
 use super::reply::{Head, check};
 use super::{FetchError, Reply, Request};
@@ -91,6 +91,7 @@ fn try_fetch(agent: &Agent, request: &Request, octets: &mut u64) -> Result<Vec<u
     let asked = agent.get(&request.url).header(header::RANGE, format!("bytes={}-{last}", request.offset));
     let answer = asked.call().map_err(failed)?;
     let body = check(request, head(&answer))?;
+    let is_all = answer.body().content_length() == Some(u64::from(body.skip) + u64::from(request.length));
     let mut reader = Counted { inner: answer.into_body().into_reader(), octets };
     let skip = u64::from(body.skip);
     let skipped = io::copy(&mut (&mut reader).take(skip), &mut io::sink()).map_err(|e| failed(e.into()))?;
@@ -99,10 +100,14 @@ fn try_fetch(agent: &Agent, request: &Request, octets: &mut u64) -> Result<Vec<u
         return Err(failed(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
     }
     reader.read_exact(&mut bytes).map_err(|e| failed(e.into()))?;
+    if is_all {
+        // There is nothing more; only who has seen that may use the connection again.
+        let _ = reader.read(&mut [0]);
+    }
     Ok(bytes)
 }
 
-fn head<T>(answer: &Response<T>) -> Head<'_> {
+fn head(answer: &Response<Body>) -> Head<'_> {
     fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
         headers.get(name)?.to_str().ok()
     }
@@ -110,7 +115,7 @@ fn head<T>(answer: &Response<T>) -> Head<'_> {
     Head {
         status: answer.status().as_u16(),
         content_range: text(headers, header::CONTENT_RANGE),
-        content_length: text(headers, header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+        content_length: answer.body().content_length(),
         retry_after: text(headers, header::RETRY_AFTER),
     }
 }
@@ -135,5 +140,158 @@ impl<R: Read> Read for Counted<'_, R> {
         let count = self.inner.read(into)?;
         *self.octets += count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    const FILE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_mins(1);
+
+    /// A server that gives each connection, numbered from 0, to `serve`; its URL.
+    fn server(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/file", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                serve(number, stream.unwrap());
+            }
+        });
+        url
+    }
+
+    /// The head of a request, read to its end; empty if there is no further one.
+    fn read_head(stream: &mut TcpStream) -> String {
+        let mut head = Vec::new();
+        let mut octet = [0];
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut octet).unwrap_or(0) == 1 {
+            head.push(octet[0]);
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    /// A server that answers every request with this.
+    fn answering(answer: impl Into<Vec<u8>>) -> String {
+        let answer = answer.into();
+        server(move |_, mut stream| {
+            read_head(&mut stream);
+            // The client may have gone.
+            let _ = stream.write_all(&answer);
+        })
+    }
+
+    fn part(headers: &str, body: &str) -> String {
+        format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 10-13/36\r\n{headers}\r\n{body}")
+    }
+
+    fn get(url: &str, timeout: Duration) -> Reply {
+        let request = Request { url: url.into(), offset: 10, length: 4, total: FILE.len() as u64 };
+        fetch(&agent(timeout), &request)
+    }
+
+    #[track_caller]
+    fn failed_with(reply: Reply) -> &'static str {
+        reply.result.unwrap_err().code()
+    }
+
+    #[test]
+    fn requests_of_one_server_share_a_connection_and_ask_for_their_range() {
+        let url = server(|number, mut stream| {
+            assert_eq!(number, 0, "one connection");
+            thread::spawn(move || {
+                loop {
+                    let head = read_head(&mut stream).to_ascii_lowercase();
+                    if head.is_empty() {
+                        return;
+                    }
+                    let expected = ["get /file http/1.1", "range: bytes=10-13", "accept-encoding: identity"];
+                    assert!(expected.iter().all(|part| head.contains(part)), "{head}");
+                    stream.write_all(part("Content-Length: 4\r\n", "abcd").as_bytes()).unwrap();
+                }
+            });
+        });
+        let agent = agent(LONG);
+        let request = Request { url, offset: 10, length: 4, total: FILE.len() as u64 };
+        for _ in 0..3 {
+            let reply = fetch(&agent, &request);
+            assert_eq!((reply.result.unwrap(), reply.octets), (b"abcd".to_vec(), 4));
+        }
+    }
+
+    #[test]
+    fn a_small_file_may_come_whole_and_in_pieces() {
+        let length = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", FILE.len());
+        let reply = get(&answering([length.as_bytes(), FILE].concat()), LONG);
+        assert_eq!((reply.result.unwrap(), reply.octets), (b"abcd".to_vec(), 14));
+        let pieces = part("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n");
+        assert_eq!(get(&answering(pieces), LONG).result.unwrap(), b"abcd");
+    }
+
+    #[test]
+    fn no_more_is_read_than_was_asked_for() {
+        // Without a length, it goes on for ever.
+        let url = server(|_, mut stream| {
+            read_head(&mut stream);
+            let mut text = part("", "abcd").into_bytes();
+            while stream.write_all(&text).is_ok() {
+                text = vec![b'x'; 1 << 16];
+            }
+        });
+        let reply = get(&url, LONG);
+        assert_eq!((reply.result.unwrap(), reply.octets), (b"abcd".to_vec(), 4));
+    }
+
+    #[test]
+    fn who_drips_or_says_nothing_is_given_up_in_time() {
+        let drips = server(|_, mut stream| {
+            read_head(&mut stream);
+            let text = part("Content-Length: 4\r\n", "");
+            for octet in text.bytes().chain(std::iter::repeat(b'a')) {
+                if stream.write_all(&[octet]).is_err() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let kept = std::sync::Mutex::new(Vec::new());
+        let silent = server(move |_, stream| kept.lock().unwrap().push(stream));
+        for url in [drips, silent] {
+            assert_eq!(failed_with(get(&url, Duration::from_millis(300))), "repair-timeout");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_a_failure_with_a_word() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let elsewhere = answering(part("Content-Length: 4\r\n", "abcd"));
+        let redirect = format!("HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n");
+        let endless = format!("HTTP/1.1 206 Partial Content\r\nX: {}", "x".repeat(2 * MAX_HEAD));
+        for (url, code) in [
+            (format!("http://{gone}/file"), "repair-unreachable"),
+            ("http://name.invalid/file".into(), "repair-unreachable"),
+            (answering(""), "repair-unreachable"),
+            (answering("SSH-2.0-OpenSSH\r\n"), "repair-unreachable"),
+            (answering(endless), "repair-unreachable"),
+            (answering(part("Content-Length: 4\r\n", "ab")), "repair-unreachable"),
+            (answering(redirect), "repair-redirect"),
+            (answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), "repair-status"),
+            (answering("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"), "repair-busy"),
+            (answering("HTTP/1.1 200 OK\r\n\r\nall of it"), "repair-no-ranges"),
+        ] {
+            assert_eq!(failed_with(get(&url, LONG)), code, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_rate_is_that_of_what_is_asked_for() {
+        assert_eq!(time_of(1 << 16, 1_000_000), Duration::from_micros(524_288));
+        assert_eq!(time_of(u32::MAX, 1), Duration::from_secs(8 * u64::from(u32::MAX)));
     }
 }

@@ -39,7 +39,7 @@ impl Web {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn config_with(servers: &[&str]) -> Config {
@@ -141,7 +141,7 @@ fn the_last_chunks_are_fetched_in_silence_and_nothing_else() {
     let job = Job::made(1, &[("rootfs", image(1, T * 900 + 13)), ("kernel", image(2, T * 100)), ("boot", image(3, T))]);
     let (disk, web) = (disk(), Web::of(&job));
     let mut running = start(&disk, &["web"]);
-    running.feed(source(&job, |nth, packet| is_chunk(packet) && mix(seed ^ nth as u64) % 20 == 0)).unwrap();
+    running.feed(source(&job, |nth, packet| is_chunk(packet) && mix(seed ^ nth as u64).is_multiple_of(20))).unwrap();
     let missing = missing(&running);
     assert!((20..90).contains(&missing), "{missing} chunks are missing");
     assert_eq!(next(&mut running, 59), None, "not before a minute of silence");
@@ -196,7 +196,7 @@ fn what_repair_chunks_from_the_air_give_is_not_fetched() {
     let job = Job::made(1, &[("rootfs", image(1, T * 400))]);
     let (disk, web) = (disk(), Web::of(&job));
     let mut running = start(&disk, &["web"]);
-    let is_lost = |nth: usize, packet: &[u8]| is_chunk(packet) && nth % 7 == 0;
+    let is_lost = |nth: usize, packet: &[u8]| is_chunk(packet) && nth.is_multiple_of(7);
     running.feed(source(&job, is_lost)).unwrap();
     let lost = missing(&running);
     let behind = job.cycle(0).into_iter().skip(usize::try_from(job.carousel.schedule().cycle() / 2).unwrap() + 2);
