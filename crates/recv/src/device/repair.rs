@@ -299,7 +299,7 @@ impl<D: Disk> Device<D> {
             What::Chunks(_) => counts.chunks += right,
         });
         if is_wrong {
-            let reason = "it gave octets that are not those of the release, and none of them was written".into();
+            let reason = "it gave octets that are not those of the release; they are thrown away".into();
             repair.fail(self.now, Failing::Wrong, "repair-wrong-bytes", reason, tell);
             return Ok(());
         }

@@ -1,0 +1,194 @@
+//! What is missing near the end is fetched from web servers: a real nginx, and some that are no help.
+#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::cast_precision_loss, reason = "counts of octets are small")]
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fleetcast_netlab::fleet::{Device, Fleet, PATIENCE, Release, Run, count, noise, program, run, write};
+use fleetcast_netlab::netns::{Host, Process, Signal};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+const PORT: u16 = 8080;
+
+/// A folder with the files of a release under the names that devices ask for, made as a publisher makes it.
+fn publish(fleet: &Fleet, release: &Release) -> PathBuf {
+    let folder = fleet.path("web");
+    fs::create_dir(&folder).unwrap();
+    let inspect = run(Command::new(program("sign")).args(["inspect", "--json"]).arg(&release.file)).stdout;
+    let facts: Value = serde_json::from_slice(&inspect).unwrap();
+    let digest = facts["manifest_digest"].as_str().unwrap();
+    fs::copy(&release.file, folder.join(format!("{digest}.fleetcast"))).unwrap();
+    for (_, image) in &release.images {
+        let sha256 = Sha256::digest(fs::read(image).unwrap());
+        fs::copy(image, folder.join(sha256.iter().fold(String::new(), |text, octet| format!("{text}{octet:02x}"))))
+            .unwrap();
+    }
+    folder
+}
+
+/// nginx on a host: the folder as it is, and at `/whole` without ranges. Its log has for each answer the number of the
+/// connection, the status, and the octets of the body.
+struct Nginx {
+    _process: Process,
+    log: PathBuf,
+}
+
+impl Nginx {
+    fn start(fleet: &Fleet, host: &Host, folder: &Path) -> Self {
+        let [config, log] = ["nginx.conf", "access.log"].map(|name| fleet.path(name));
+        let (place, folder, address) = (fleet.lab.directory().display(), folder.display(), host.v4());
+        let text = format!(
+            "daemon off; master_process off; user root; pid {place}/nginx.pid; error_log {place}/error.log;
+            events {{}}
+            http {{
+                log_format numbers '$connection $status $body_bytes_sent';
+                access_log {place}/access.log numbers;
+                client_body_temp_path {place}/nginx-body; proxy_temp_path {place}/nginx-proxy;
+                fastcgi_temp_path {place}/nginx-fastcgi; uwsgi_temp_path {place}/nginx-uwsgi; scgi_temp_path {place}/nginx-scgi;
+                server {{
+                    listen {address}:{PORT};
+                    location / {{ root {folder}; }}
+                    location /whole/ {{ alias {folder}/; max_ranges 0; }}
+                    location /elsewhere/ {{ return 302 /; }}
+                }}
+            }}\n"
+        );
+        write(&config, text.as_bytes());
+        let process = host.spawn(Command::new("nginx").arg("-c").arg(&config)).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while host.enter(|| TcpStream::connect((address, PORT))).unwrap().is_err() {
+            assert!(Instant::now() < deadline, "{}", process.stderr().unwrap());
+            thread::sleep(Duration::from_millis(10));
+        }
+        Self { _process: process, log }
+    }
+
+    fn answers(&self) -> Vec<[u64; 3]> {
+        let text = fs::read_to_string(&self.log).unwrap();
+        let number = |line: &str| line.split(' ').map(|word| word.parse().unwrap()).collect::<Vec<_>>();
+        text.lines().map(|line| number(line).try_into().unwrap()).collect()
+    }
+}
+
+/// A server that gives each connection to `serve`; its URL.
+fn server(host: &Host, serve: fn(TcpStream)) -> String {
+    let listener = host.enter(|| TcpListener::bind((host.v4(), 0))).unwrap().unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || listener.incoming().for_each(|stream| serve(stream.unwrap())));
+    url
+}
+
+/// Gives wrong octets, as many as asked for.
+fn lie(mut stream: TcpStream) {
+    let mut head = [0; 4096];
+    let length = stream.read(&mut head).unwrap();
+    let head = String::from_utf8_lossy(&head[..length]).to_ascii_lowercase();
+    let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")).unwrap();
+    let (first, last) = range.trim().split_once('-').unwrap();
+    let length = last.parse::<usize>().unwrap() + 1 - first.parse::<usize>().unwrap();
+    let head =
+        format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/*\r\nConnection: close\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), &vec![0x55; length]].concat()).unwrap();
+}
+
+/// Answers with an octet now and then, for ever.
+fn drip(mut stream: TcpStream) {
+    thread::spawn(move || {
+        let _ = stream.write_all(b"HTTP/1.1 206 Partial Content\r\nX: ");
+        while stream.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+}
+
+/// The settings of a device that may ask these servers.
+fn settings(fleet: &Fleet, servers: &[String]) -> String {
+    let path = fleet.path("repair.toml");
+    let text = format!(
+        "[repair]\nservers = {servers:?}\nafter = \"2s\"\nwindow = \"500ms\"\ntimeout = \"1s\"\nrate = \"100M\"\n"
+    );
+    write(&path, text.as_bytes());
+    format!("--config {}", path.display())
+}
+
+/// Receives a release through loss until a few percent are missing, and the sender stops.
+fn receive_most(fleet: &Fleet, sender: &Host, device: &Device, release: &Release, options: &str) -> Run {
+    device.host.loss(20).unwrap();
+    let mut run = device.start(options);
+    run.wait_for("ready");
+    let mut send = fleet.send(sender, release, "--rate 8M --start 0");
+    run.wait_until("progress", |progress| count(progress, "have") > release.chunks * 968 / 1000);
+    assert_eq!(send.end(Signal::INT), 0);
+    run
+}
+
+#[test]
+fn the_last_three_percent_come_from_a_web_server_and_little_more() {
+    let Some(fleet) = Fleet::new("repair") else { return };
+    let release = fleet.release(1, &noise(1, 8 << 20));
+    let (sender, device) = (fleet.host("sender"), fleet.device("device", &["app"]));
+    let nginx = Nginx::start(&fleet, &sender, &publish(&fleet, &release));
+    let options = settings(&fleet, &[format!("http://{}:{PORT}/", sender.v4())]);
+    let mut run = receive_most(&fleet, &sender, &device, &release, &format!("--once {options}"));
+    let stopped = run.success();
+    device.assert_runs(&release);
+    let missing = count(&run.wait_for("repair-started"), "missing");
+    let repair = &stopped["repair"];
+    let (octets, requests) = (count(repair, "octets"), count(repair, "requests"));
+    let ratio = octets as f64 / (missing * 1024) as f64;
+    println!(
+        "{missing} of {} chunks were missing: {requests} requests, {octets} octets, {} pages; fetched / missing = {ratio:.3}",
+        release.chunks, repair["pages"]
+    );
+    let share = missing as f64 / release.chunks as f64;
+    assert!((0.01..0.04).contains(&share), "{missing} of {}", release.chunks);
+    assert!((0.99..=1.1).contains(&ratio), "{ratio}");
+    assert_eq!((count(repair, "chunks"), count(repair, "failed")), (missing, 0));
+    let answers = nginx.answers();
+    assert!(
+        answers.iter().all(|[connection, status, _]| *connection == answers[0][0] && *status == 206),
+        "{answers:?}"
+    );
+    assert_eq!((answers.len() as u64, answers.iter().map(|[.., octets]| octets).sum::<u64>()), (requests, octets));
+}
+
+#[test]
+fn servers_that_are_no_help_cost_nothing_but_their_octets() {
+    let Some(fleet) = Fleet::new("no-help") else { return };
+    let image = noise(1, 4 << 20);
+    let release = fleet.release(1, &image);
+    let (sender, device) = (fleet.host("sender"), fleet.device("device", &["app"]));
+    let _nginx = Nginx::start(&fleet, &sender, &publish(&fleet, &release));
+    let nginx = format!("http://{}:{PORT}", sender.v4());
+    let expected = [
+        (server(&sender, lie), "repair-wrong-bytes"),
+        (server(&sender, drip), "repair-timeout"),
+        (format!("{nginx}/whole"), "repair-no-ranges"),
+        (format!("{nginx}/elsewhere"), "repair-redirect"),
+        (format!("{nginx}/nowhere"), "repair-status"),
+        (format!("http://{}:1", sender.v4()), "repair-unreachable"),
+    ];
+    let options = settings(&fleet, &expected.each_ref().map(|(url, _)| url.clone()));
+    let mut run = receive_most(&fleet, &sender, &device, &release, &format!("--once {options}"));
+    run.wait_until("repair-failed", |failed| failed["code"] == "repair-wrong-bytes" && failed["left_alone"] == true);
+    let failed = run.all("repair-failed");
+    for (server, code) in &expected {
+        assert!(failed.iter().any(|f| f["server"] == **server && f["code"] == *code), "{server} {code}: {failed:?}");
+    }
+    let partial = device.partial("app").unwrap();
+    let wrong = partial.iter().zip(&image).position(|(is, should)| is != should && *is != 0);
+    assert_eq!(wrong, None, "first wrong octet");
+    let _send = fleet.send(&sender, &release, "--rate 20M --start 0.9");
+    let stopped = run.success();
+    device.assert_runs(&release);
+    let repair = &stopped["repair"];
+    assert_eq!((count(repair, "chunks"), count(repair, "pages"), count(repair, "wrong")), (0, 0, 3), "{repair}");
+    println!("{repair}");
+}
