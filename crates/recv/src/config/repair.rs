@@ -1,6 +1,7 @@
 //! The table `repair`: where to fetch what is missing, and when.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use fleetcast_cli::quantity;
 use toml::Spanned;
@@ -10,8 +11,8 @@ use super::file;
 use super::install::duration;
 use super::settings::{Place, Source};
 use super::{ConfigError, Repair, Server};
-use std::time::Duration;
 
+/// Servers that are named.
 const MAX_SERVERS: usize = 8;
 const AFTER: Duration = Duration::from_mins(1);
 const MISSING_BELOW: u8 = 10;
@@ -21,6 +22,7 @@ const MAX_OCTETS: u64 = 64 << 20;
 /// Bits per second.
 const RATE: u64 = 2_000_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Option<Repair>, ConfigError> {
     let Some(table) = table else { return Ok(None) };
@@ -34,11 +36,17 @@ pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Opt
         Some(given) if (1..=100).contains(given.get_ref()) => given.into_inner(),
         Some(given) => return Err(source.place("missing-below", &given).wrong("1 to 100 are possible")),
     };
-    let window_at = table.window.as_ref().map(|given| source.place("window", given));
-    let window = duration(source, "window", table.window, WINDOW)?;
-    match window_at {
-        Some(at) if window > MAX_WINDOW => return Err(at.wrong("longer than 24h")),
-        _ => {}
+    let time = |key, given: Option<Spanned<String>>, default| {
+        let at = given.as_ref().map(|text| source.place(key, text));
+        duration(source, key, given, default).map(|time| (time, at))
+    };
+    let (window, at_window) = time("window", table.window, WINDOW)?;
+    if let Some(at) = at_window.filter(|_| window > MAX_WINDOW) {
+        return Err(at.wrong("longer than 24h"));
+    }
+    let (timeout, at_timeout) = time("timeout", table.timeout, TIMEOUT)?;
+    if let Some(at) = at_timeout.filter(|_| timeout < MIN_TIMEOUT) {
+        return Err(at.wrong("shorter than 1s"));
     }
     let parsed = |key, given: Option<Spanned<String>>, default, parse: fn(&str) -> Result<u64, String>| {
         given.map_or(Ok(default), |text| parse(text.get_ref()).map_err(|e| source.place(key, &text).wrong(e)))
@@ -50,7 +58,7 @@ pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Opt
         window,
         max_octets: parsed("max-octets", table.max_octets, MAX_OCTETS, quantity::size)?,
         rate: parsed("rate", table.rate, RATE, quantity::rate)?,
-        timeout: duration(source, "timeout", table.timeout, TIMEOUT)?,
+        timeout,
     }))
 }
 
@@ -58,21 +66,25 @@ fn server(url: &str, at: &Place) -> Result<Server, ConfigError> {
     let wrong = |why: &str| at.wrong(format_args!("{url:?} {why}"));
     let form = "is no URL of a folder such as http://192.0.2.20/fleetcast";
     let uri: Uri = url.parse().map_err(|_| wrong(form))?;
-    let authority = uri.authority().ok_or_else(|| wrong(form))?;
-    let port = match uri.scheme_str() {
-        Some("http") => 80,
-        Some("https") => {
-            return Err(wrong("asks for TLS, which is not needed: every octet is verified by the release; use http"));
+    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or_else(|| wrong(form))?;
+    let default = match scheme {
+        "http" => 80,
+        "https" => {
+            return Err(wrong("asks for TLS, which this program does without: every octet is verified; use http"));
         }
         _ => return Err(wrong(form)),
     };
-    if authority.as_str().contains('@') || uri.query().is_some() || url.contains('#') || authority.host().is_empty() {
-        return Err(wrong(form));
-    }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let host = authority.host();
+    let port = match authority.as_str().strip_prefix(host) {
+        Some("") => Some(default),
+        // User names are before the host.
+        Some(_) => authority.port_u16(),
+        None => None,
+    };
+    let port = port.filter(|&port| port > 0 && !host.is_empty() && uri.query().is_none() && !url.contains('#'));
     Ok(Server {
         base: url.trim_end_matches('/').to_owned(),
-        port: authority.port_u16().unwrap_or(port),
-        has_name: host.parse::<IpAddr>().is_err(),
+        port: port.ok_or_else(|| wrong(form))?,
+        has_name: host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_err(),
     })
 }

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use fleetcast_netlab::command_line::{self, Done};
+use fleetcast_netlab::command_line::{self, Done, shipped};
+use fleetcast_recv::config::Settings;
 use fleetcast_recv::confine::{Level, Rules, confine};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::Value;
@@ -96,6 +97,40 @@ fn without_programs_only_what_is_named_can_be_opened_and_nothing_executed() {
         denied(TcpListener::bind(allowed));
         UdpSocket::bind("127.0.0.1:0").unwrap();
         test_kill_process(Pid::INIT).unwrap_err();
+    });
+}
+
+#[test]
+fn web_servers_of_the_settings_can_be_looked_up_and_connected_to_and_no_others() {
+    let folder = folder();
+    folder.write("key.pem", fs::read(shipped("keys/UNSAFE-test-release.pub.pem")).unwrap());
+    let [named, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [port, other] = [named, other].map(|listener| {
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        address
+    });
+    let own = folder.path("own").display().to_string();
+    let text = format!(
+        "trust = [\"key.pem\"]\nvendor = \"acme.example\"\nclasses = [\"board-a\"]\ninterface = \"lo\"\n\
+         groups = [\"239.255.77.26:15077\"]\nstate = \"{own}\"\n[[target]]\nname = \"app\"\npath = \"{own}/app.img\"\n\
+         [repair]\nservers = [\"http://localhost:{}/x\"]\n",
+        port.port()
+    );
+    folder.write("named.toml", &text);
+    let rules = Rules::of(&Settings::of_file(folder.path("named.toml")).load().unwrap());
+    folder.write("number.toml", text.replace("localhost", "127.0.0.1"));
+    let by_number = Rules::of(&Settings::of_file(folder.path("number.toml")).load().unwrap());
+    assert!(by_number.read.is_empty() && by_number.connect == [port.port()], "{by_number:?}");
+    confined(rules, move || {
+        let found: Vec<_> = ("localhost", port.port()).to_socket_addrs().unwrap().collect();
+        assert!(found.contains(&port), "{found:?}");
+        TcpStream::connect(port).unwrap();
+        denied(TcpStream::connect(other));
+        if Path::new("/etc/resolv.conf").exists() {
+            File::open("/etc/resolv.conf").unwrap();
+        }
+        denied(File::open("/etc/passwd"));
     });
 }
 
