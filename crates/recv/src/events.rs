@@ -313,7 +313,13 @@ impl fmt::Display for Event {
                 let end = if *left_alone { ", and is asked no more for this release" } else { "" };
                 write!(f, "{server} does not help: {reason}{end}")
             }
-            Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.traffic.loss * 100.0),
+            Self::Progress(Progress { chunks, traffic }) => {
+                write!(f, "{chunks}, loss {:.1} %", traffic.loss * 100.0)?;
+                match traffic.repair {
+                    Some(Counts { octets: octets @ 1.., .. }) => write!(f, ", {octets} octets fetched"),
+                    _ => Ok(()),
+                }
+            }
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Rejoined { interface } => write!(f, "listening again on {interface}, which was gone or replaced"),
             Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
