@@ -93,8 +93,9 @@ fn lie(mut stream: TcpStream) {
     let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")).unwrap();
     let (first, last) = range.trim().split_once('-').unwrap();
     let length = last.parse::<usize>().unwrap() + 1 - first.parse::<usize>().unwrap();
-    let head =
-        format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/*\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/*\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(&[head.as_bytes(), &vec![0x55; length]].concat()).unwrap();
 }
 

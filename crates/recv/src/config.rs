@@ -101,12 +101,14 @@ pub struct Repair {
 /// A folder of a web server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Its URL, without a slash at the end.
-    pub base: String,
+    /// The part of its URL that names the server, as it is written.
+    pub authority: String,
+    /// The path of the folder, without a slash at its end.
+    pub path: String,
+    /// The server's address or name.
+    pub host: String,
     /// Its TCP port.
     pub port: u16,
-    /// It has a name, which must be looked up.
-    pub has_name: bool,
 }
 
 /// How the process confines itself, see [`crate::confine`].

@@ -19,6 +19,8 @@ mod servers;
 
 use serde::Serialize;
 
+use crate::config::Server;
+
 pub(crate) use client::Client;
 pub(crate) use pace::Pace;
 pub(crate) use plan::{Cursor, needed_run};
@@ -29,10 +31,12 @@ pub(crate) use servers::{Failing, Next, Servers};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Where the file is.
-    pub url: String,
+    pub server: Server,
+    /// Its name there.
+    pub name: String,
     /// The first octet.
     pub offset: u64,
-    /// How many: at most a few hundred thousand, see [`Request::end`].
+    /// How many: at most a few hundred thousand.
     pub length: u32,
     /// Octets that the whole file has.
     pub total: u64,

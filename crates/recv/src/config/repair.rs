@@ -1,11 +1,11 @@
 //! The table `repair`: where to fetch what is missing, and when.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use fleetcast_cli::quantity;
 use toml::Spanned;
-use ureq::http::Uri;
 
 use super::file;
 use super::install::duration;
@@ -64,27 +64,47 @@ pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Opt
 
 fn server(url: &str, at: &Place) -> Result<Server, ConfigError> {
     let wrong = |why: &str| at.wrong(format_args!("{url:?} {why}"));
-    let form = "is no URL of a folder such as http://192.0.2.20/fleetcast";
-    let uri: Uri = url.parse().map_err(|_| wrong(form))?;
-    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or_else(|| wrong(form))?;
-    let default = match scheme {
-        "http" => 80,
-        "https" => {
-            return Err(wrong("asks for TLS, which this program does without: every octet is verified; use http"));
-        }
-        _ => return Err(wrong(form)),
-    };
-    let host = authority.host();
-    let port = match authority.as_str().strip_prefix(host) {
-        Some("") => Some(default),
-        // User names are before the host.
-        Some(_) => authority.port_u16(),
-        None => None,
-    };
-    let port = port.filter(|&port| port > 0 && !host.is_empty() && uri.query().is_none() && !url.contains('#'));
-    Ok(Server {
-        base: url.trim_end_matches('/').to_owned(),
-        port: port.ok_or_else(|| wrong(form))?,
-        has_name: host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_err(),
-    })
+    if url.starts_with("https://") {
+        return Err(wrong("asks for TLS, which this program does without: every octet is verified; use http"));
+    }
+    Server::parse(url).ok_or_else(|| wrong("is no URL of a folder such as http://192.0.2.20/fleetcast"))
+}
+
+impl Server {
+    /// Parses a URL of a folder, without user, query and fragment.
+    #[must_use]
+    pub fn parse(url: &str) -> Option<Self> {
+        let rest = url.strip_prefix("http://")?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']')?;
+                host.parse::<Ipv6Addr>().ok()?;
+                (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+            }
+            None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+        let is_path = |c: char| c.is_ascii_graphic() && !"?#\"<>\\^`{|}".contains(c);
+        let is_good = !host.is_empty() && host.chars().all(is_name) && path.chars().all(is_path);
+        Some(Self {
+            authority: authority.to_owned(),
+            path: path.trim_end_matches('/').to_owned(),
+            host: host.to_owned(),
+            port: port.map_or(Some(80), |port| port.parse().ok()).filter(|&port| port > 0 && is_good)?,
+        })
+    }
+
+    /// Whether it has a name, which must be looked up.
+    #[must_use]
+    pub fn has_name(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
+}
+
+/// Writes the URL.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.path)
+    }
 }

@@ -112,7 +112,7 @@ impl Repair {
             && let Some(server) = self.settings.servers.get(asked)
         {
             task.told_failures.push((asked, code));
-            tell(Event::RepairFailed { server: server.base.clone(), code, reason, left_alone });
+            tell(Event::RepairFailed { server: server.to_string(), code, reason, left_alone });
         }
         match next {
             Next::Ask => {}
@@ -265,9 +265,9 @@ impl<D: Disk> Device<D> {
         }
         if !std::mem::replace(&mut task.has_started, true) {
             let missing = self.chunks().map_or(0, |chunks| chunks.needed - chunks.have);
-            tell(Event::RepairStarted { server: server.base.clone(), missing });
+            tell(Event::RepairStarted { server: server.to_string(), missing });
         }
-        let request = Request { url: format!("{}/{name}", server.base), offset: octets.start, length, total };
+        let request = Request { server: server.clone(), name, offset: octets.start, length, total };
         repair.asked = Some(Asked { release: task.release, component, length, what });
         repair.count(|counts| counts.requests += 1);
         Some(request)

@@ -1,20 +1,19 @@
-//! The thread that asks web servers, one request at a time.
+//! The thread that asks web servers, one request at a time: the little of HTTP/1.1 that ranges need.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use ureq::config::Config;
-use ureq::http::{HeaderMap, Response, header};
-use ureq::{Agent, Body};
 
 use super::reply::{Head, check};
 use super::{FetchError, Reply, Request};
 use crate::config::Repair;
 
-/// Octets of the largest head of an answer.
+/// Octets of the largest head of an answer, and its headers.
 const MAX_HEAD: usize = 16 << 10;
+const MAX_HEADERS: usize = 64;
 
 /// Asks in a thread of its own, which ends with this.
 pub(crate) struct Client {
@@ -31,13 +30,13 @@ impl Client {
     pub(crate) fn start(settings: &Repair) -> io::Result<Self> {
         let (requests, asked) = sync_channel::<Request>(1);
         let (answers, replies) = mpsc::channel(1);
-        let (agent, rate) = (agent(settings.timeout), settings.rate);
+        let (mut agent, rate) = (Agent::new(settings.timeout), settings.rate);
         std::thread::Builder::new().name("repair".into()).spawn(move || {
             let mut free = Instant::now();
             for request in asked {
                 std::thread::sleep(free.saturating_duration_since(Instant::now()));
                 free = Instant::now() + time_of(request.length, rate);
-                if answers.blocking_send(fetch(&agent, &request)).is_err() {
+                if answers.blocking_send(agent.fetch(&request)).is_err() {
                     break;
                 }
             }
@@ -65,67 +64,186 @@ fn time_of(octets: u32, rate: u64) -> Duration {
     Duration::from_micros(u64::from(octets) * 8_000_000 / rate.max(1))
 }
 
-/// Goes nowhere but where it is told to: no redirects, no proxy of the environment.
-/// A request may take `timeout` in all, names, connection and body included.
-fn agent(timeout: Duration) -> Agent {
-    Config::builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
-        .user_agent(concat!("fleetcast-recv/", env!("CARGO_PKG_VERSION")))
-        .accept_encoding("identity")
-        .max_response_header_size(MAX_HEAD)
-        .timeout_global(Some(timeout))
-        .build()
-        .new_agent()
+/// Asks, and keeps the last connection for the next request.
+struct Agent {
+    timeout: Duration,
+    /// The authority it leads to.
+    kept: Option<(String, Connection)>,
 }
 
-fn fetch(agent: &Agent, request: &Request) -> Reply {
-    let mut octets = 0;
-    let result = try_fetch(agent, request, &mut octets);
-    Reply { octets, result }
+impl Agent {
+    /// A request may take `timeout` in all, but for looking a name up: the system has limits of its own for that.
+    const fn new(timeout: Duration) -> Self {
+        Self { timeout, kept: None }
+    }
+
+    fn fetch(&mut self, request: &Request) -> Reply {
+        let mut octets = 0;
+        let result = self.try_fetch(request, &mut octets);
+        Reply { octets, result }
+    }
+
+    fn try_fetch(&mut self, request: &Request, octets: &mut u64) -> Result<Vec<u8>, FetchError> {
+        let server = &request.server;
+        let kept = self.kept.take().filter(|(authority, _)| *authority == server.authority);
+        if let Some((_, mut connection)) = kept {
+            connection.until = Instant::now() + self.timeout;
+            match self.exchange(connection, request, octets) {
+                // A server may close what it has kept for a while.
+                Err(Failed::Before(FetchError::Unreachable(_))) => {}
+                done => return done.map_err(Failed::into_inner),
+            }
+        }
+        let addresses = (&*server.host, server.port).to_socket_addrs()?;
+        let until = Instant::now() + self.timeout;
+        let mut error = FetchError::Unreachable("the name has no address".into());
+        for address in addresses {
+            let left = until.saturating_duration_since(Instant::now());
+            match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
+                Ok(stream) => {
+                    let connection = Connection { stream, until };
+                    return self.exchange(connection, request, octets).map_err(Failed::into_inner);
+                }
+                Err(e) => error = e.into(),
+            }
+        }
+        Err(error)
+    }
+
+    /// Asks on a connection, and keeps it if it can be used again.
+    fn exchange(&mut self, mut connection: Connection, request: &Request, octets: &mut u64) -> Result<Vec<u8>, Failed> {
+        let server = &request.server;
+        let last = request.end().saturating_sub(1);
+        let head = format!(
+            "GET {}/{} HTTP/1.1\r\nHost: {}\r\nRange: bytes={}-{last}\r\nAccept-Encoding: identity\r\n\
+             User-Agent: fleetcast-recv/{}\r\n\r\n",
+            server.path,
+            request.name,
+            server.authority,
+            request.offset,
+            env!("CARGO_PKG_VERSION")
+        );
+        connection.write_all(head.as_bytes()).map_err(|e| Failed::Before(e.into()))?;
+        let mut read = Vec::new();
+        let (head_length, is_kept, length, body) = loop {
+            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut answer = httparse::Response::new(&mut headers);
+            let parsed = answer.parse(&read).map_err(|e| FetchError::Unreachable(format!("no answer of HTTP: {e}")))?;
+            if let httparse::Status::Complete(head_length) = parsed {
+                let head = head_of(&answer);
+                let body = check(request, head)?;
+                let is_kept = answer.version == Some(1) && !says_close(&answer);
+                break (head_length, is_kept, head.content_length.unwrap_or(u64::MAX), body);
+            }
+            let start = read.len();
+            if start >= MAX_HEAD {
+                return Err(
+                    FetchError::Unreachable(format!("the head of the answer has more than {MAX_HEAD} octets")).into()
+                );
+            }
+            read.resize(MAX_HEAD.min(start + 2048), 0);
+            let count = match connection.read(read.get_mut(start..).unwrap_or_default()) {
+                Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                count => count,
+            };
+            let count =
+                count.map_err(|e| if start == 0 { Failed::Before(e.into()) } else { Failed::After(e.into()) })?;
+            read.truncate(start + count);
+        };
+        let early = read.get(head_length..).unwrap_or_default();
+        let mut bytes = vec![0; request.length as usize];
+        let mut stream = Counted { inner: early.chain(&mut connection), octets };
+        let skip = u64::from(body.skip);
+        let skipped = io::copy(&mut (&mut stream).take(skip), &mut io::sink());
+        skipped.and_then(|_| stream.read_exact(&mut bytes)).map_err(FetchError::from)?;
+        let is_all = length == skip + u64::from(request.length) && early.len() as u64 <= length;
+        if is_kept && is_all {
+            self.kept = Some((server.authority.clone(), connection));
+        }
+        Ok(bytes)
+    }
 }
 
-fn try_fetch(agent: &Agent, request: &Request, octets: &mut u64) -> Result<Vec<u8>, FetchError> {
-    let last = request.end().saturating_sub(1);
-    let asked = agent.get(&request.url).header(header::RANGE, format!("bytes={}-{last}", request.offset));
-    let answer = asked.call().map_err(failed)?;
-    let body = check(request, head(&answer))?;
-    let is_all = answer.body().content_length() == Some(u64::from(body.skip) + u64::from(request.length));
-    let mut reader = Counted { inner: answer.into_body().into_reader(), octets };
-    let skip = u64::from(body.skip);
-    let skipped = io::copy(&mut (&mut reader).take(skip), &mut io::sink()).map_err(|e| failed(e.into()))?;
-    let mut bytes = vec![0; request.length as usize];
-    if skipped < skip {
-        return Err(failed(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
-    }
-    reader.read_exact(&mut bytes).map_err(|e| failed(e.into()))?;
-    if is_all {
-        // There is nothing more; only who has seen that may use the connection again.
-        let _ = reader.read(&mut [0]);
-    }
-    Ok(bytes)
+/// How an exchange has failed.
+enum Failed {
+    /// Nothing of an answer had come.
+    Before(FetchError),
+    After(FetchError),
 }
 
-fn head(answer: &Response<Body>) -> Head<'_> {
-    fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-        headers.get(name)?.to_str().ok()
+impl Failed {
+    fn into_inner(self) -> FetchError {
+        match self {
+            Self::Before(error) | Self::After(error) => error,
+        }
     }
-    let headers = answer.headers();
+}
+
+impl From<FetchError> for Failed {
+    fn from(error: FetchError) -> Self {
+        Self::After(error)
+    }
+}
+
+fn head_of<'a>(answer: &httparse::Response<'_, 'a>) -> Head<'a> {
+    let text = |name: &str| {
+        let header = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value).ok()
+    };
+    // In pieces nobody sends what has a length.
+    let length = if text("transfer-encoding").is_some() { None } else { text("content-length") };
     Head {
-        status: answer.status().as_u16(),
-        content_range: text(headers, header::CONTENT_RANGE),
-        content_length: answer.body().content_length(),
-        retry_after: text(headers, header::RETRY_AFTER),
+        status: answer.code.unwrap_or_default(),
+        content_range: text("content-range"),
+        content_length: length.and_then(|length| length.trim().parse().ok()),
+        retry_after: text("retry-after"),
     }
 }
 
-fn failed(error: ureq::Error) -> FetchError {
-    match error {
-        ureq::Error::Timeout(_) => FetchError::Timeout,
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => FetchError::Timeout,
-        ureq::Error::Io(error) => FetchError::Unreachable(error.to_string()),
-        error => FetchError::Unreachable(error.to_string()),
+fn says_close(answer: &httparse::Response<'_, '_>) -> bool {
+    let is_it = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("connection");
+    answer.headers.iter().find(is_it).is_some_and(|header| !header.value.eq_ignore_ascii_case(b"keep-alive"))
+}
+
+impl From<io::Error> for FetchError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // The first is what a socket says.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::UnexpectedEof => Self::Unreachable("the server closed the connection".into()),
+            _ => Self::Unreachable(error.to_string()),
+        }
+    }
+}
+
+/// A connection that nobody waits for longer than until a moment.
+struct Connection {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Connection {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(into)
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 
@@ -145,11 +263,11 @@ impl<R: Read> Read for Counted<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpListener;
     use std::thread;
 
     use super::*;
+    use crate::config::Server;
 
     const FILE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     /// Longer than any test takes.
@@ -158,7 +276,7 @@ mod tests {
     /// A server that gives each connection, numbered from 0, to `serve`; its URL.
     fn server(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/file", listener.local_addr().unwrap());
+        let url = format!("http://{}", listener.local_addr().unwrap());
         thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 serve(number, stream.unwrap());
@@ -191,9 +309,13 @@ mod tests {
         format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 10-13/36\r\n{headers}\r\n{body}")
     }
 
+    fn request(url: &str) -> Request {
+        let server = Server::parse(url).unwrap();
+        Request { server, name: "file".into(), offset: 10, length: 4, total: FILE.len() as u64 }
+    }
+
     fn get(url: &str, timeout: Duration) -> Reply {
-        let request = Request { url: url.into(), offset: 10, length: 4, total: FILE.len() as u64 };
-        fetch(&agent(timeout), &request)
+        Agent::new(timeout).fetch(&request(url))
     }
 
     #[track_caller]
@@ -217,29 +339,37 @@ mod tests {
                 }
             });
         });
-        let agent = agent(LONG);
-        let request = Request { url, offset: 10, length: 4, total: FILE.len() as u64 };
+        let (mut agent, request) = (Agent::new(LONG), request(&url));
         for _ in 0..3 {
-            let reply = fetch(&agent, &request);
+            let reply = agent.fetch(&request);
             assert_eq!((reply.result.unwrap(), reply.octets), (b"abcd".to_vec(), 4));
         }
     }
 
     #[test]
-    fn a_small_file_may_come_whole_and_in_pieces() {
+    fn a_connection_that_the_server_has_closed_is_made_anew() {
+        let url = server(|_, mut stream| {
+            read_head(&mut stream);
+            stream.write_all(part("Content-Length: 4\r\n", "abcd").as_bytes()).unwrap();
+        });
+        let (mut agent, request) = (Agent::new(LONG), request(&url));
+        for _ in 0..3 {
+            assert_eq!(agent.fetch(&request).result.unwrap(), b"abcd");
+        }
+    }
+
+    #[test]
+    fn a_small_file_may_come_whole() {
         let length = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", FILE.len());
         let reply = get(&answering([length.as_bytes(), FILE].concat()), LONG);
         assert_eq!((reply.result.unwrap(), reply.octets), (b"abcd".to_vec(), 14));
-        let pieces = part("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n");
-        assert_eq!(get(&answering(pieces), LONG).result.unwrap(), b"abcd");
     }
 
     #[test]
     fn no_more_is_read_than_was_asked_for() {
-        // Without a length, it goes on for ever.
         let url = server(|_, mut stream| {
             read_head(&mut stream);
-            let mut text = part("", "abcd").into_bytes();
+            let mut text = part("Content-Length: 4\r\n", "abcd").into_bytes();
             while stream.write_all(&text).is_ok() {
                 text = vec![b'x'; 1 << 16];
             }
@@ -274,12 +404,14 @@ mod tests {
         let redirect = format!("HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n");
         let endless = format!("HTTP/1.1 206 Partial Content\r\nX: {}", "x".repeat(2 * MAX_HEAD));
         for (url, code) in [
-            (format!("http://{gone}/file"), "repair-unreachable"),
-            ("http://name.invalid/file".into(), "repair-unreachable"),
+            (format!("http://{gone}"), "repair-unreachable"),
+            ("http://name.invalid".into(), "repair-unreachable"),
             (answering(""), "repair-unreachable"),
             (answering("SSH-2.0-OpenSSH\r\n"), "repair-unreachable"),
             (answering(endless), "repair-unreachable"),
             (answering(part("Content-Length: 4\r\n", "ab")), "repair-unreachable"),
+            (answering(part("Transfer-Encoding: chunked\r\n", "4\r\nabcd\r\n0\r\n\r\n")), "repair-bad-range"),
+            (answering(part("Content-Length: 5\r\n", "abcde")), "repair-bad-range"),
             (answering(redirect), "repair-redirect"),
             (answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), "repair-status"),
             (answering("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"), "repair-busy"),

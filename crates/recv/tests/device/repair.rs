@@ -31,7 +31,7 @@ impl Web {
     }
 
     fn get(&self, request: &Request) -> Reply {
-        let file = &self.0[request.url.rsplit('/').next().unwrap()];
+        let file = &self.0[&request.name];
         assert_eq!(request.total, file.len() as u64);
         let range = usize::try_from(request.offset).unwrap()..usize::try_from(request.end()).unwrap();
         Reply { octets: request.length.into(), result: Ok(file[range].to_vec()) }
@@ -43,7 +43,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn config_with(servers: &[&str]) -> Config {
-    let server = |name: &&str| Server { base: format!("http://{name}"), port: 80, has_name: true };
+    let server = |name: &&str| Server::parse(&format!("http://{name}/")).unwrap();
     let repair = Repair {
         servers: servers.iter().map(server).collect(),
         after: Duration::from_mins(1),
@@ -183,7 +183,7 @@ fn neighbours_come_in_one_request_and_a_missing_page_before_its_chunks() {
     job.check_installed(&disk);
     // First what needs no page.
     let kinds: Vec<_> =
-        requests.iter().map(|r| (r.url.ends_with(".fleetcast"), u64::from(r.length) / T as u64)).collect();
+        requests.iter().map(|r| (r.name.ends_with(".fleetcast"), u64::from(r.length) / T as u64)).collect();
     assert_eq!(kinds[0], (false, 3));
     assert!(kinds[1].0, "{requests:?}");
     assert_eq!(kinds[2..], [(false, 8); 3]);
@@ -260,14 +260,14 @@ fn a_lying_release_file_proves_nothing() {
         lies.iter().find(|(name, _)| !name.ends_with(".fleetcast")).unwrap().1,
     );
     let requests = fetch(&mut running, |request| {
-        if request.url.starts_with("http://web/") {
+        if request.server.host == "web" {
             return web.get(request);
         }
-        let file = if request.url.ends_with(".fleetcast") { release } else { image };
+        let file = if request.name.ends_with(".fleetcast") { release } else { image };
         let start = usize::try_from(request.offset).unwrap();
         Reply { octets: 0, result: Ok(file[start..start + request.length as usize].to_vec()) }
     });
-    let to_liar = requests.iter().filter(|request| request.url.starts_with("http://liar/")).count();
+    let to_liar = requests.iter().filter(|request| request.server.host == "liar").count();
     assert_eq!((to_liar, running.outcome), (1, Outcome::Installed));
     job.check_installed(&disk);
 }
@@ -292,7 +292,7 @@ fn while_no_server_helps_the_rest_comes_from_senders() {
             .map_while(|_| {
                 let request = next(&mut running, 200)?;
                 reply(&mut running, Reply { octets: 0, result: Err(error.clone()) });
-                Some(request.url.split('/').nth(2).unwrap().to_owned())
+                Some(request.server.host)
             })
             .collect();
         let is_lasting = matches!(error, FetchError::NoRanges | FetchError::Redirect(_));
@@ -377,7 +377,7 @@ fn what_was_fetched_survives_a_power_cut_like_the_rest() {
     assert_eq!(running.resumed(), Some(had));
     let requests = fetch(&mut running, |request| web.get(request));
     assert_eq!(running.outcome, Outcome::Installed);
-    assert!(requests.iter().all(|request| !request.url.ends_with(".fleetcast")), "pages were kept: {requests:?}");
+    assert!(requests.iter().all(|request| !request.name.ends_with(".fleetcast")), "pages were kept: {requests:?}");
     job.check_installed(&after);
     assert!(!after.files().contains_key(Path::new("/state/fleetcast/statement")));
 }
