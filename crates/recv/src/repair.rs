@@ -7,11 +7,13 @@
 //! | `servers` | whom to ask, and whom no more |
 //! | `reply` | whether an answer is one to what was asked |
 //! | `client` | the thread that asks |
+//! | `http` | one request on one connection |
 //!
-//! All but the last are pure. [`crate::device::Device`] puts them together, and verifies every octet like one from the
+//! All but the last two are pure. [`crate::device::Device`] puts them together, and verifies every octet like one from the
 //! air: a server is as little trusted as a sender.
 
 mod client;
+mod http;
 mod pace;
 mod plan;
 mod reply;

@@ -1,19 +1,15 @@
-//! The thread that asks web servers, one request at a time: the little of HTTP/1.1 that ranges need.
+//! The thread that asks web servers, one request at a time.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::reply::{Head, check};
+use super::http::{Connection, Failed};
 use super::{FetchError, Reply, Request};
 use crate::config::Repair;
-
-/// Octets of the largest head of an answer, and its headers.
-const MAX_HEAD: usize = 16 << 10;
-const MAX_HEADERS: usize = 64;
 
 /// Asks in a thread of its own, which ends with this.
 pub(crate) struct Client {
@@ -87,8 +83,8 @@ impl Agent {
         let server = &request.server;
         let kept = self.kept.take().filter(|(authority, _)| *authority == server.authority);
         if let Some((_, mut connection)) = kept {
-            connection.until = Instant::now() + self.timeout;
-            match self.exchange(connection, request, octets) {
+            connection.wait_until(Instant::now() + self.timeout);
+            match self.ask(connection, request, octets) {
                 // A server may close what it has kept for a while.
                 Err(Failed::Before(FetchError::Unreachable(_))) => {}
                 done => return done.map_err(Failed::into_inner),
@@ -101,8 +97,8 @@ impl Agent {
             let left = until.saturating_duration_since(Instant::now());
             match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
                 Ok(stream) => {
-                    let connection = Connection { stream, until };
-                    return self.exchange(connection, request, octets).map_err(Failed::into_inner);
+                    let connection = Connection::new(stream, until);
+                    return self.ask(connection, request, octets).map_err(Failed::into_inner);
                 }
                 Err(e) => error = e.into(),
             }
@@ -110,164 +106,22 @@ impl Agent {
         Err(error)
     }
 
-    /// Asks on a connection, and keeps it if it can be used again.
-    fn exchange(&mut self, mut connection: Connection, request: &Request, octets: &mut u64) -> Result<Vec<u8>, Failed> {
-        let server = &request.server;
-        let last = request.end().saturating_sub(1);
-        let head = format!(
-            "GET {}/{} HTTP/1.1\r\nHost: {}\r\nRange: bytes={}-{last}\r\nAccept-Encoding: identity\r\n\
-             User-Agent: fleetcast-recv/{}\r\n\r\n",
-            server.path,
-            request.name,
-            server.authority,
-            request.offset,
-            env!("CARGO_PKG_VERSION")
-        );
-        connection.write_all(head.as_bytes()).map_err(|e| Failed::Before(e.into()))?;
-        let mut read = Vec::new();
-        let (head_length, is_kept, length, body) = loop {
-            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-            let mut answer = httparse::Response::new(&mut headers);
-            let parsed = answer.parse(&read).map_err(|e| FetchError::Unreachable(format!("no answer of HTTP: {e}")))?;
-            if let httparse::Status::Complete(head_length) = parsed {
-                let head = head_of(&answer);
-                let body = check(request, head)?;
-                let is_kept = answer.version == Some(1) && !says_close(&answer);
-                break (head_length, is_kept, head.content_length.unwrap_or(u64::MAX), body);
-            }
-            let start = read.len();
-            if start >= MAX_HEAD {
-                return Err(
-                    FetchError::Unreachable(format!("the head of the answer has more than {MAX_HEAD} octets")).into()
-                );
-            }
-            read.resize(MAX_HEAD.min(start + 2048), 0);
-            let count = match connection.read(read.get_mut(start..).unwrap_or_default()) {
-                Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-                count => count,
-            };
-            let count =
-                count.map_err(|e| if start == 0 { Failed::Before(e.into()) } else { Failed::After(e.into()) })?;
-            read.truncate(start + count);
-        };
-        let early = read.get(head_length..).unwrap_or_default();
-        let mut bytes = vec![0; request.length as usize];
-        let mut stream = Counted { inner: early.chain(&mut connection), octets };
-        let skip = u64::from(body.skip);
-        let skipped = io::copy(&mut (&mut stream).take(skip), &mut io::sink());
-        skipped.and_then(|_| stream.read_exact(&mut bytes)).map_err(FetchError::from)?;
-        let is_all = length == skip + u64::from(request.length) && early.len() as u64 <= length;
-        if is_kept && is_all {
-            self.kept = Some((server.authority.clone(), connection));
-        }
+    fn ask(&mut self, connection: Connection, request: &Request, octets: &mut u64) -> Result<Vec<u8>, Failed> {
+        let (bytes, connection) = connection.exchange(request, octets)?;
+        self.kept = connection.map(|connection| (request.server.authority.clone(), connection));
         Ok(bytes)
-    }
-}
-
-/// How an exchange has failed.
-enum Failed {
-    /// Nothing of an answer had come.
-    Before(FetchError),
-    After(FetchError),
-}
-
-impl Failed {
-    fn into_inner(self) -> FetchError {
-        match self {
-            Self::Before(error) | Self::After(error) => error,
-        }
-    }
-}
-
-impl From<FetchError> for Failed {
-    fn from(error: FetchError) -> Self {
-        Self::After(error)
-    }
-}
-
-fn head_of<'a>(answer: &httparse::Response<'_, 'a>) -> Head<'a> {
-    let text = |name: &str| {
-        let header = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(header.value).ok()
-    };
-    // In pieces nobody sends what has a length.
-    let length = if text("transfer-encoding").is_some() { None } else { text("content-length") };
-    Head {
-        status: answer.code.unwrap_or_default(),
-        content_range: text("content-range"),
-        content_length: length.and_then(|length| length.trim().parse().ok()),
-        retry_after: text("retry-after"),
-    }
-}
-
-fn says_close(answer: &httparse::Response<'_, '_>) -> bool {
-    let is_it = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("connection");
-    answer.headers.iter().find(is_it).is_some_and(|header| !header.value.eq_ignore_ascii_case(b"keep-alive"))
-}
-
-impl From<io::Error> for FetchError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            // The first is what a socket says.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Timeout,
-            io::ErrorKind::UnexpectedEof => Self::Unreachable("the server closed the connection".into()),
-            _ => Self::Unreachable(error.to_string()),
-        }
-    }
-}
-
-/// A connection that nobody waits for longer than until a moment.
-struct Connection {
-    stream: TcpStream,
-    until: Instant,
-}
-
-impl Connection {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-impl Read for Connection {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(into)
-    }
-}
-
-impl Write for Connection {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-/// Counts what is read, also of a body that breaks off.
-struct Counted<'a, R> {
-    inner: R,
-    octets: &'a mut u64,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(into)?;
-        *self.octets += count as u64;
-        Ok(count)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::thread;
 
     use super::*;
     use crate::config::Server;
+    use crate::repair::http::MAX_HEAD;
 
     const FILE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     /// Longer than any test takes.
