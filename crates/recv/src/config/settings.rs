@@ -409,7 +409,9 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 /// Whether a path is that of a file that the receiver itself keeps in its state folder, or something in it.
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
-    name.is_some_and(|name| ["record", "lock", HISTORY, STATEMENT].contains(&name) || name.starts_with("scratch."))
+    name.is_some_and(|name| {
+        ["record", "lock", "trial-lock", HISTORY, STATEMENT].contains(&name) || name.starts_with("scratch.")
+    })
 }
 
 fn confine(source: &Source, table: &file::Confine) -> Result<Confine, ConfigError> {
