@@ -150,10 +150,11 @@ impl Rules {
 }
 
 /// The folder with the file that /etc/resolv.conf is a link to: who manages the network puts other files in its place. In
-/// /etc itself there is too much else.
+/// some folders there is too much else.
 fn resolver_folder() -> Option<PathBuf> {
     let folder = folder_of(&Path::new("/etc/resolv.conf").canonicalize().ok()?);
-    (folder != Path::new("/etc")).then_some(folder)
+    let is_own = !["/", "/etc", "/run", "/tmp", "/var"].map(Path::new).contains(&&*folder);
+    is_own.then_some(folder)
 }
 
 /// What must be allowed to write at a path: a device itself, but the folder of a file, which is received beside its target

@@ -609,6 +609,7 @@ impl<D: Disk> Device<D> {
     }
 }
 
+/// The number that a half of a seed is.
 fn half(seed: Option<&[u8; 8]>) -> u64 {
     seed.map_or(0, |&half| u64::from_be_bytes(half))
 }
