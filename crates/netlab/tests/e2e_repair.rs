@@ -42,6 +42,23 @@ struct Nginx {
 
 impl Nginx {
     fn start(fleet: &Fleet, host: &Host, folder: &Path) -> Self {
+        Self::start_with(fleet, host, folder, "")
+    }
+
+    /// With TLS on the port above too, by `tls.pem` and `tls.key`.
+    #[cfg(feature = "https")]
+    fn start_with_tls(fleet: &Fleet, host: &Host, folder: &Path) -> Self {
+        let place = fleet.lab.directory().display();
+        let tls = format!(
+            "server {{ listen {}:{} ssl; ssl_certificate {place}/tls.pem; ssl_certificate_key {place}/tls.key; root {}; }}",
+            host.v4(),
+            PORT + 1,
+            folder.display()
+        );
+        Self::start_with(fleet, host, folder, &tls)
+    }
+
+    fn start_with(fleet: &Fleet, host: &Host, folder: &Path, tls: &str) -> Self {
         let [config, log] = ["nginx.conf", "access.log"].map(|name| fleet.path(name));
         let (place, folder, address) = (fleet.lab.directory().display(), folder.display(), host.v4());
         let text = format!(
@@ -52,6 +69,7 @@ impl Nginx {
                 access_log {place}/access.log numbers;
                 client_body_temp_path {place}/nginx-body; proxy_temp_path {place}/nginx-proxy;
                 fastcgi_temp_path {place}/nginx-fastcgi; uwsgi_temp_path {place}/nginx-uwsgi; scgi_temp_path {place}/nginx-scgi;
+                {tls}
                 server {{
                     listen {address}:{PORT};
                     location / {{ root {folder}; }}
@@ -210,4 +228,43 @@ fn servers_that_are_no_help_cost_nothing_but_their_octets() {
     let repair = &stopped["repair"];
     assert_eq!((count(repair, "chunks"), count(repair, "pages"), count(repair, "wrong")), (0, 0, 3), "{repair}");
     println!("{repair}");
+}
+
+#[cfg(feature = "https")]
+#[test]
+fn a_server_with_tls_is_asked_if_a_named_authority_vouches_for_it() {
+    let Some(fleet) = Fleet::new("tls") else { return };
+    let release = fleet.draft(1).image("app", &noise(1, 2 << 20)).repair(0).sign();
+    let (sender, device) = (fleet.host("sender"), fleet.device("device", &["app"]));
+    let [good, other] = ["tls", "other"].map(|name| {
+        let [pem, key] = ["pem", "key"].map(|end| fleet.path(&format!("{name}.{end}")));
+        let mut command = Command::new("openssl");
+        command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+        command.args(["-subj", "/CN=web", "-addext", &format!("subjectAltName=IP:{}", sender.v4())]);
+        command.args(["-addext", "basicConstraints=critical,CA:FALSE"]).arg("-out").arg(&pem).arg("-keyout").arg(&key);
+        run(&mut command);
+        pem
+    });
+    let _nginx = Nginx::start_with_tls(&fleet, &sender, &publish(&fleet, &release));
+    let options = settings(&fleet, &[format!("https://{}:{}", sender.v4(), PORT + 1)]);
+    let vouching = |ca: &Path| {
+        let path = fleet.path("repair.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split("ca = ").next().unwrap();
+        write(&path, format!("{text}ca = {ca:?}\n").as_bytes());
+    };
+    vouching(&other);
+    let mut receiver = receive_most(&fleet, &sender, &device, &release, &format!("--once {options}"), 50);
+    let failed = receiver.wait_for("repair-failed");
+    assert!(
+        failed["code"] == "repair-unreachable" && failed["reason"].as_str().unwrap().contains("ertificate"),
+        "{failed}"
+    );
+    receiver.process.kill(fleetcast_netlab::netns::Signal::INT).unwrap();
+    assert_eq!(receiver.exit_code(), 1);
+    vouching(&good);
+    let stopped = device.start(&format!("--once {options}")).success();
+    device.assert_runs(&release);
+    let repair = &stopped["repair"];
+    assert!(count(repair, "chunks") > 50 && count(repair, "failed") == 0, "{repair}");
 }

@@ -96,11 +96,15 @@ pub struct Repair {
     pub rate: u64,
     /// Time that a request may take.
     pub timeout: Duration,
+    /// Certificates of who may vouch for servers that are asked by TLS.
+    pub ca: PathBuf,
 }
 
 /// A folder of a web server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
+    /// It is asked by TLS.
+    pub tls: bool,
     /// The part of its URL that names the server, as it is written.
     pub authority: String,
     /// The path of the folder, without a slash at its end.

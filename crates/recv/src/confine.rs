@@ -137,6 +137,9 @@ impl Rules {
         let (mut read, mut connect) = (config.seeds.clone(), Vec::new());
         for server in config.repair.iter().flat_map(|repair| &repair.servers) {
             connect.push(server.port);
+            if server.tls {
+                read.extend(config.repair.iter().map(|repair| repair.ca.clone()));
+            }
             if server.has_name() {
                 connect.push(DNS);
                 read.extend(RESOLVER.map(PathBuf::from).into_iter().filter(|path| path.exists()));

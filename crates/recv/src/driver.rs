@@ -120,8 +120,7 @@ impl Run {
             return Ok(None);
         }
         let repair = config.repair.as_ref().map(Client::start).transpose();
-        let repair =
-            repair.map_err(|e| Failure::new("repair", format!("the system gives no thread for repair: {e}")))?;
+        let repair = repair.map_err(|e| Failure::new("repair", format!("cannot fetch what will be missing: {e}")))?;
         let now = clock.now();
         let (watch, care) = (Watch::new(now), Care::new(now));
         let run = Self { device, net, clock, watch, care, repair, heard_installed: false };

@@ -8,8 +8,9 @@
 //! | `reply` | whether an answer is one to what was asked |
 //! | `client` | the thread that asks |
 //! | `http` | one request on one connection |
+//! | `tls` | the same by TLS, with the feature `https` |
 //!
-//! All but the last two are pure. [`crate::device::Device`] puts them together, and verifies every octet like one from the
+//! All but the last three are pure. [`crate::device::Device`] puts them together, and verifies every octet like one from the
 //! air: a server is as little trusted as a sender.
 
 mod client;
@@ -18,6 +19,8 @@ mod pace;
 mod plan;
 mod reply;
 mod servers;
+#[cfg(feature = "https")]
+mod tls;
 
 use serde::Serialize;
 

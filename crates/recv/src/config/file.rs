@@ -95,6 +95,7 @@ pub(super) struct Repair {
     pub(super) window: Option<Spanned<String>>,
     pub(super) max_octets: Option<Spanned<String>>,
     pub(super) rate: Option<Spanned<String>>,
+    pub(super) ca: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<String>>,
 }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::file;
 use super::install::duration;
-use super::settings::{Place, Source};
+use super::settings::{Place, Source, place_of};
 use super::{ConfigError, Repair, Server};
 
 /// Servers that are named.
@@ -23,6 +23,7 @@ const MAX_OCTETS: u64 = 64 << 20;
 const RATE: u64 = 2_000_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+const CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Option<Repair>, ConfigError> {
     let Some(table) = table else { return Ok(None) };
@@ -59,22 +60,32 @@ pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Opt
         max_octets: parsed("max-octets", table.max_octets, MAX_OCTETS, quantity::size)?,
         rate: parsed("rate", table.rate, RATE, quantity::rate)?,
         timeout,
+        ca: table.ca.map_or(Ok(CA.into()), |path| place_of(path.get_ref(), &source.place("ca", &path)))?,
     }))
 }
 
 fn server(url: &str, at: &Place) -> Result<Server, ConfigError> {
     let wrong = |why: &str| at.wrong(format_args!("{url:?} {why}"));
-    if url.starts_with("https://") {
-        return Err(wrong("asks for TLS, which this program does without: every octet is verified; use http"));
+    let server =
+        Server::parse(url).ok_or_else(|| wrong("is no URL of a folder such as http://192.0.2.20/fleetcast"))?;
+    if server.tls && !cfg!(feature = "https") {
+        return Err(wrong(
+            "asks for TLS, for which this program is not built (feature https): every octet is verified in any case, so \
+             http will do",
+        ));
     }
-    Server::parse(url).ok_or_else(|| wrong("is no URL of a folder such as http://192.0.2.20/fleetcast"))
+    Ok(server)
 }
 
 impl Server {
     /// Parses a URL of a folder, without user, query and fragment.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
-        let rest = url.strip_prefix("http://")?;
+        let (tls, rest) = match url.strip_prefix("https://") {
+            Some(rest) => (true, rest),
+            None => (false, url.strip_prefix("http://")?),
+        };
+        let default = if tls { 443 } else { 80 };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
@@ -88,10 +99,11 @@ impl Server {
         let is_path = |c: char| c.is_ascii_graphic() && !"?#\"<>\\^`{|}".contains(c);
         let is_good = !host.is_empty() && host.chars().all(is_name) && path.chars().all(is_path);
         Some(Self {
+            tls,
             authority: authority.to_owned(),
             path: path.trim_end_matches('/').to_owned(),
             host: host.to_owned(),
-            port: port.map_or(Some(80), |port| port.parse().ok()).filter(|&port| port > 0 && is_good)?,
+            port: port.map_or(Some(default), |port| port.parse().ok()).filter(|&port| port > 0 && is_good)?,
         })
     }
 
@@ -105,6 +117,7 @@ impl Server {
 /// Writes the URL.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
     }
 }

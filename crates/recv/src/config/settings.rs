@@ -314,7 +314,7 @@ fn groups((texts, at): (Vec<String>, Place), only: Option<IpAddr>) -> Result<Vec
 }
 
 /// A path for flags as for files; flags may give it relative to the working folder.
-fn place_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
+pub(super) fn place_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
     let path = Path::new(text);
     let path = if at.0.starts_with("--") { std::path::absolute(path).map_err(|e| at.wrong(e))? } else { path.into() };
     check_target(&path).map(|()| path.clone()).map_err(|_| {

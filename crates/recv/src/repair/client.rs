@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::http::{Connection, Failed};
+use super::http::{Connection, Failed, Socket};
+#[cfg(feature = "https")]
+use super::tls::Tls;
 use super::{FetchError, Reply, Request};
-use crate::config::Repair;
+use crate::config::{Repair, Server};
 
 /// Asks in a thread of its own, which ends with this.
 pub(crate) struct Client {
@@ -22,11 +24,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The system's, if it gives no thread.
+    /// The system's, if it gives no thread, or the certificates for TLS cannot be read.
     pub(crate) fn start(settings: &Repair) -> io::Result<Self> {
         let (requests, asked) = sync_channel::<Request>(1);
         let (answers, replies) = mpsc::channel(1);
         let (mut agent, rate) = (Agent::new(settings.timeout), settings.rate);
+        #[cfg(feature = "https")]
+        if settings.servers.iter().any(|server| server.tls) {
+            agent.tls = Some(Tls::new(&settings.ca)?);
+        }
         std::thread::Builder::new().name("repair".into()).spawn(move || {
             let mut free = Instant::now();
             for request in asked {
@@ -63,14 +69,21 @@ fn time_of(octets: u32, rate: u64) -> Duration {
 /// Asks, and keeps the last connection for the next request.
 struct Agent {
     timeout: Duration,
-    /// The authority it leads to.
-    kept: Option<(String, Connection)>,
+    /// Where it leads to.
+    kept: Option<(Server, Connection)>,
+    #[cfg(feature = "https")]
+    tls: Option<Tls>,
 }
 
 impl Agent {
     /// A request may take `timeout` in all, but for looking a name up: the system has limits of its own for that.
     const fn new(timeout: Duration) -> Self {
-        Self { timeout, kept: None }
+        Self {
+            timeout,
+            kept: None,
+            #[cfg(feature = "https")]
+            tls: None,
+        }
     }
 
     fn fetch(&mut self, request: &Request) -> Reply {
@@ -81,7 +94,7 @@ impl Agent {
 
     fn try_fetch(&mut self, request: &Request, octets: &mut u64) -> Result<Vec<u8>, FetchError> {
         let server = &request.server;
-        let kept = self.kept.take().filter(|(authority, _)| *authority == server.authority);
+        let kept = self.kept.take().filter(|(other, _)| other == server);
         if let Some((_, mut connection)) = kept {
             connection.wait_until(Instant::now() + self.timeout);
             match self.ask(connection, request, octets) {
@@ -97,7 +110,7 @@ impl Agent {
             let left = until.saturating_duration_since(Instant::now());
             match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
                 Ok(stream) => {
-                    let connection = Connection::new(stream, until);
+                    let connection = self.open(server, Socket { stream, until })?;
                     return self.ask(connection, request, octets).map_err(Failed::into_inner);
                 }
                 Err(e) => error = e.into(),
@@ -106,9 +119,23 @@ impl Agent {
         Err(error)
     }
 
+    #[cfg(feature = "https")]
+    fn open(&self, server: &Server, socket: Socket) -> Result<Connection, FetchError> {
+        match &self.tls {
+            Some(tls) if server.tls => tls.open(server, socket),
+            _ => Ok(Connection::Plain(socket)),
+        }
+    }
+
+    #[cfg(not(feature = "https"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "with TLS it is otherwise")]
+    fn open(&self, _: &Server, socket: Socket) -> Result<Connection, FetchError> {
+        Ok(Connection::Plain(socket))
+    }
+
     fn ask(&mut self, connection: Connection, request: &Request, octets: &mut u64) -> Result<Vec<u8>, Failed> {
         let (bytes, connection) = connection.exchange(request, octets)?;
-        self.kept = connection.map(|connection| (request.server.authority.clone(), connection));
+        self.kept = connection.map(|connection| (request.server.clone(), connection));
         Ok(bytes)
     }
 }
@@ -120,7 +147,6 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::config::Server;
     use crate::repair::http::MAX_HEAD;
 
     const FILE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";

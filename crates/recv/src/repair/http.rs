@@ -13,10 +13,17 @@ const MAX_HEADERS: usize = 64;
 /// Octets that are read at once while the head has not ended.
 const STEP: usize = 2048;
 
-/// A connection that nobody waits for longer than until a moment.
-pub(super) struct Connection {
-    stream: TcpStream,
-    until: Instant,
+/// A connection to a server.
+pub(super) enum Connection {
+    Plain(Socket),
+    #[cfg(feature = "https")]
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, Socket>>),
+}
+
+/// A socket that nobody waits for longer than until a moment.
+pub(super) struct Socket {
+    pub(super) stream: TcpStream,
+    pub(super) until: Instant,
 }
 
 /// The head of an answer, which is one to the request, and what came with it.
@@ -96,13 +103,13 @@ impl From<io::Error> for FetchError {
 }
 
 impl Connection {
-    pub(super) const fn new(stream: TcpStream, until: Instant) -> Self {
-        Self { stream, until }
-    }
-
     /// Sets the moment.
-    pub(super) const fn wait_until(&mut self, until: Instant) {
-        self.until = until;
+    pub(super) fn wait_until(&mut self, until: Instant) {
+        match self {
+            Self::Plain(socket) => socket.until = until,
+            #[cfg(feature = "https")]
+            Self::Tls(stream) => stream.sock.until = until,
+        }
     }
 
     /// Asks, and gives the octets asked for; and the connection, if it can be used again.
@@ -145,7 +152,9 @@ impl Connection {
             read.truncate(start + count.map_err(|e: io::Error| failed(e.into()))?);
         }
     }
+}
 
+impl Socket {
     fn left(&self) -> io::Result<Option<Duration>> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
@@ -154,12 +163,40 @@ impl Connection {
 
 impl Read for Connection {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(into),
+            #[cfg(feature = "https")]
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            #[cfg(feature = "https")]
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            #[cfg(feature = "https")]
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(self.left()?)?;
         self.stream.read(into)
     }
 }
 
-impl Write for Connection {
+impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(self.left()?)?;
         self.stream.write(bytes)

@@ -103,6 +103,7 @@ mod tests {
             max_octets: u64::MAX,
             rate: u64::MAX,
             timeout: Duration::from_secs(30),
+            ca: "/".into(),
         }
     }
 

@@ -182,9 +182,12 @@ fn servers_for_repair_are_folders_by_url_and_limits_are_checked() {
         ("http://192.0.2.20/a?b=c", "is no URL of a folder"),
         ("http://192.0.2.20/a#b", "is no URL of a folder"),
         ("http://192.0.2.20:99999/a", "is no URL of a folder"),
-        ("https://192.0.2.20/a", "asks for TLS"),
     ] {
         with(&format!("servers = [\"{url}\"]")).failed(78, &["recv.toml:11: servers: ", url, problem]);
+    }
+    if !cfg!(feature = "https") {
+        with("servers = [\"https://192.0.2.20/a\"]")
+            .failed(78, &["recv.toml:11: servers: ", "asks for TLS", "feature https"]);
     }
     with("servers = []").failed(78, &["recv.toml:11: servers: 0 are named, where 1 to 8 are possible"]);
     with("after = \"1min\"").failed(78, &["missing field `servers`"]);
@@ -196,6 +199,7 @@ fn servers_for_repair_are_folders_by_url_and_limits_are_checked() {
         ("max-octets = \"much\"", "recv.toml:12: max-octets: "),
         ("rate = \"0\"", "recv.toml:12: rate: "),
         ("timeout = \"0.5\"", "recv.toml:12: timeout: shorter than 1s"),
+        ("ca = \"ca.pem\"", "recv.toml:12: ca: \"ca.pem\" must be an absolute path"),
         ("retries = 3", "recv.toml:12: unknown field `retries`"),
     ] {
         with(&format!("servers = [\"http://192.0.2.20\"]\n{key}")).failed(78, &[problem]);

@@ -52,6 +52,7 @@ fn config_with(servers: &[&str]) -> Config {
         max_octets: 1 << 30,
         rate: 1_000_000,
         timeout: Duration::from_secs(30),
+        ca: "/".into(),
     };
     Config { repair: Some(repair), ..config() }
 }
