@@ -1,6 +1,7 @@
 //! The command line of `fleetcast-recv`: one module per command, each `Args` and `run`.
 
 mod check_config;
+mod doctor;
 mod receive;
 mod status;
 mod verdict;
@@ -26,7 +27,8 @@ Examples:
     fleetcast-recv check-config /etc/fleetcast/recv.toml
     fleetcast-recv receive --config /etc/fleetcast/recv.toml
 
-Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage, 78 wrong configuration.
+Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage, 3 refused (doctor),
+78 wrong configuration.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
 pub struct Cli {
@@ -38,6 +40,7 @@ pub struct Cli {
 enum Command {
     Receive(Box<receive::Args>),
     Status(status::Args),
+    Doctor(Box<doctor::Args>),
     Commit(verdict::CommitArgs),
     Rollback(verdict::RollbackArgs),
     CheckConfig(check_config::Args),
@@ -53,6 +56,7 @@ impl Cli {
         match self.command {
             Command::Receive(args) => args.run(),
             Command::Status(args) => args.run(),
+            Command::Doctor(args) => args.run(),
             Command::Commit(args) => args.run(),
             Command::Rollback(args) => args.run(),
             Command::CheckConfig(args) => args.run(),

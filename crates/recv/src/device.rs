@@ -614,7 +614,8 @@ fn half(seed: Option<&[u8; 8]>) -> u64 {
     seed.map_or(0, |&half| u64::from_be_bytes(half))
 }
 
-fn policy(config: &Config, record: &Record) -> Policy {
+/// What the device is and has, by its settings and its record.
+pub(crate) fn policy(config: &Config, record: &Record) -> Policy {
     let mark = |sequence, digest| session::Mark { sequence, digest };
     Policy {
         vendor: config.vendor,
