@@ -4,7 +4,7 @@
 use fleetcast_core::session::{Action, Config, Mark, Policy, Receiver, RefuseReason};
 use fleetcast_core::time::Instant;
 use fleetcast_core::trust::verify;
-use fleetcast_core::wire::{HEADER_LEN, PageKind};
+use fleetcast_core::wire::{HEADER_LEN, Object, Packet, PageKind};
 use fleetcast_netlab::release::{self, Release, restore, trust};
 use fleetcast_netlab::sim::{Channel, Losses, Store, receive};
 
@@ -56,6 +56,38 @@ fn every_release_arrives_bit_exact_through_any_channel_from_any_start() {
             assert!(store.images == release.images, "{name}, seed {seed}, {channel:?}");
         }
     }
+}
+
+#[test]
+fn a_packet_shows_loss_only_if_it_verified_and_was_new() {
+    let release = Release::of_vector("ok-small");
+    let (mut receiver, mut store) = (release::receiver(), Store::default());
+    let packets = cycle(&release, 0);
+    let object = |p: &Vec<u8>| Packet::decode(p).unwrap().header.object;
+    let statement = packets.iter().position(|p| matches!(object(p), Object::Statement { .. })).unwrap();
+    let page = packets.iter().position(|p| matches!(object(p), Object::Page { kind: PageKind::Page, .. })).unwrap();
+    let [chunk, other] = [page + 1, page + 2];
+    let mut arrival = |packet: &[u8]| {
+        feed(&mut receiver, &mut store, packet);
+        receiver.arrival().map(|arrival| (arrival.count as usize, arrival.is_proven))
+    };
+    let mut forged = packets[other].clone();
+    forged[HEADER_LEN] ^= 1;
+    // Nothing is followed before the manifest, and it tells nothing itself.
+    assert_eq!((arrival(&packets[page]), arrival(&packets[statement])), (None, None));
+    assert_eq!(arrival(&packets[statement]), Some((statement, false)));
+    assert_eq!(arrival(&packets[chunk]), Some((chunk, true)));
+    assert_eq!(arrival(&packets[chunk]), Some((chunk, false)));
+    assert_eq!(arrival(&packets[page]), Some((page, false)));
+    assert_eq!((arrival(&forged), arrival(&packets[other])), (None, Some((other, true))));
+    assert_eq!(arrival(&[0; 100]), None);
+    // Chunks of a page that has not come wait, and prove nothing.
+    let (mut receiver, mut store) = (release::receiver(), Store::default());
+    feed(&mut receiver, &mut store, &packets[statement]);
+    feed(&mut receiver, &mut store, &packets[chunk]);
+    assert!(!receiver.arrival().unwrap().is_proven);
+    feed(&mut receiver, &mut store, &packets[page]);
+    assert_eq!((receiver.arrival().unwrap().is_proven, receiver.counters().chunks), (true, 1));
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// What to hear.
     pub feeds: Vec<Feed>,
+    /// Most layers that are joined of each group, which is that of the base layer; 1 to 8.
+    pub layers: u8,
     /// Where images go.
     pub targets: Vec<TargetPlace>,
     /// How images become those that run.
@@ -69,6 +71,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// What to hear for so many layers.
+    pub(crate) fn layered(&self, layers: u8) -> Vec<Feed> {
+        (0..layers).flat_map(|layer| self.feeds.iter().filter_map(move |feed| feed.layer(layer))).collect()
+    }
+
     /// Whether programs are run.
     #[must_use]
     pub fn has_programs(&self) -> bool {
@@ -125,6 +132,17 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// The same of a layer: so many addresses above. `None` if there is no such address.
+    pub(crate) fn layer(&self, layer: u8) -> Option<Self> {
+        let ip = match self.group.ip() {
+            IpAddr::V4(ip) => IpAddr::V4(ip.to_bits().checked_add(layer.into())?.into()),
+            IpAddr::V6(ip) => IpAddr::V6(ip.to_bits().checked_add(layer.into())?.into()),
+        };
+        let mut group = self.group;
+        group.set_ip(ip);
+        Some(Self { group, sources: self.sources.clone() })
+    }
+
     /// What it is on one interface.
     pub(crate) fn memberships(&self, interface: &Interface) -> Vec<Membership> {
         let one = |source| Membership {

@@ -18,7 +18,7 @@ mod reuse;
 use std::time::Duration;
 
 use fleetcast_core::fec::FecError;
-use fleetcast_core::session::{self, Counters, Policy, Receiver, Wave};
+use fleetcast_core::session::{self, Arrival, Counters, Policy, Receiver, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::wire::PageKind;
 use fleetcast_install::record::Reason;
@@ -313,6 +313,18 @@ impl<D: Disk> Device<D> {
     #[must_use]
     pub fn loss(&self) -> f64 {
         self.receiver.loss()
+    }
+
+    /// What the last datagram tells about the loss on its layer, see [`Receiver::arrival`].
+    #[must_use]
+    pub const fn arrival(&self) -> Option<Arrival> {
+        self.receiver.arrival()
+    }
+
+    /// Whether packets of a release are wanted: one is being received, and not complete.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        self.receiver.manifest().is_some() && !self.receiver.is_complete()
     }
 
     /// What the device remembers of its releases.

@@ -3,8 +3,9 @@
 
 mod care;
 mod end;
+mod layering;
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::repair::{Client, Reply};
 use crate::stall::Watch;
 use care::Care;
 use end::{End, Failure, Left};
+use layering::Layering;
 
 /// Steps of the search in old images that are done each second however much comes: some 20 ms on a small device.
 const LEAST_REUSE: u32 = 4;
@@ -88,6 +90,7 @@ struct Run {
     care: Care,
     /// Web servers may be asked.
     repair: Option<Client>,
+    layering: Layering,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
 }
@@ -123,7 +126,8 @@ impl Run {
         let repair = repair.map_err(|e| Failure::new("repair", format!("cannot fetch what will be missing: {e}")))?;
         let now = clock.now();
         let (watch, care) = (Watch::new(now), Care::new(now));
-        let run = Self { device, net, clock, watch, care, repair, heard_installed: false };
+        let layering = Layering::new(now, config, seed.first_chunk().map_or(0, |&half| u64::from_be_bytes(half)));
+        let run = Self { device, net, clock, watch, care, repair, layering, heard_installed: false };
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
@@ -186,6 +190,7 @@ impl Run {
                     self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
                     self.look_for_stall(reporter);
                     self.ask(reporter)?;
+                    self.look_for_layers(config, reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
                 reply = reply(&mut self.repair) => {
@@ -195,8 +200,9 @@ impl Run {
                     }
                     self.ask(reporter)?;
                 }
-                outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
+                outcome = batch(&mut self.net, &mut self.device, &mut self.layering, self.clock, options.simulated_loss, reporter) => {
                     let outcome = outcome.map_err(|e| self.broken(&e))??;
+                    self.look_for_layers(config, reporter);
                     if let Some(end) = self.take(outcome, config, options, reporter) {
                         return Ok(end);
                     }
@@ -298,6 +304,7 @@ impl Run {
         let counters = self.device.counters();
         Traffic {
             loss: self.device.loss(),
+            layers: self.layering.losses(),
             datagrams: counters.datagrams,
             verified_chunks: counters.chunks,
             verified_pages: counters.pages,
@@ -316,6 +323,10 @@ impl Run {
         if let Some((seconds, reason)) = self.watch.look(self.clock.now(), self.device.counters(), is_waiting) {
             reporter.tell(&Event::Stalled { seconds, reason });
         }
+    }
+
+    fn look_for_layers(&mut self, config: &Config, reporter: &mut Reporter) {
+        self.layering.look(self.clock.now(), self.device.is_receiving(), &mut self.net, config, reporter);
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
@@ -347,6 +358,7 @@ async fn reply(repair: &mut Option<Client>) -> Reply {
 async fn batch(
     net: &mut Listener,
     device: &mut Device<RealFs>,
+    layering: &mut Layering,
     clock: Clock,
     simulated_loss: u8,
     reporter: &mut Reporter,
@@ -360,6 +372,7 @@ async fn batch(
             // One time for all of a batch, that of its arrival.
             let now = *came.get_or_insert_with(|| clock.now());
             result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
+            layering.note(now, from, device.arrival());
         }
     })
     .await?;
@@ -371,10 +384,12 @@ async fn batch(
 pub(crate) fn source_number(from: SocketAddr) -> u64 {
     match from.ip() {
         IpAddr::V4(v4) => u32::from(v4).into(),
-        IpAddr::V6(v6) => {
-            let mut hasher = DefaultHasher::new();
-            v6.hash(&mut hasher);
-            hasher.finish()
-        }
+        IpAddr::V6(v6) => hash(v6),
     }
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

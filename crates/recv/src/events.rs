@@ -95,6 +95,15 @@ pub enum Event {
         /// Name of the interface.
         interface: String,
     },
+    /// Layers were joined or left, or a trial was good and the layer stays.
+    Layers {
+        /// Layers joined now.
+        joined: u8,
+        /// The word for why: `trial`, `kept`, `failed`, `silent`, `loss` or `idle`.
+        code: &'static str,
+        /// Loss of each layer that was joined before, the base layer first, 0.0 to 1.0, in the time that led to it.
+        losses: Vec<f64>,
+    },
     /// Enough chunks are there; what is missing is restored and everything read back.
     Complete(Chunks),
     /// Missing chunks were computed from others.
@@ -228,6 +237,9 @@ pub struct Progress {
 pub struct Traffic {
     /// Share of the packets sent that did not come, 0.0 to 1.0: an estimate.
     pub loss: f64,
+    /// Loss of each layer joined, the base layer first, in the last few seconds; missing if there are no layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<f64>>,
     /// All that came.
     pub datagrams: u64,
     /// Chunks that verified and were new.
@@ -322,6 +334,7 @@ impl fmt::Display for Event {
             }
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Rejoined { interface } => write!(f, "listening again on {interface}, which was gone or replaced"),
+            Self::Layers { joined, code, .. } => write!(f, "{joined} layers joined ({code})"),
             Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
             Self::Restored { chunks } => write!(f, "restored {chunks} chunks from repair chunks"),
             Self::ReadbackMismatch { components, times } => {

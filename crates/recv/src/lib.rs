@@ -13,6 +13,7 @@
 //! | `seed` | old images, and where their chunks are |
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
+//! | [`layers`] | which layers of a session to hear; no sockets, no clock |
 //! | `listener` | the joined groups, also when the interface is replaced |
 //! | `doctor` | what is wrong with the reception |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
@@ -28,6 +29,7 @@ pub mod device;
 mod doctor;
 pub mod driver;
 pub mod events;
+pub mod layers;
 mod ledger;
 mod listener;
 pub mod progress;

@@ -186,6 +186,11 @@ impl Status {
             if let (Some(have), Some(needed)) = (chunks["have"].as_u64(), chunks["needed"].as_u64()) {
                 line("progress", format!("{have} of {needed} chunks"));
             }
+            if let Some(losses) = daemon["layers"].as_array() {
+                let percent = |loss: &Value| format!("{:.1} %", loss.as_f64().unwrap_or_default() * 100.0);
+                let each: Vec<_> = losses.iter().map(percent).collect();
+                line("layers", format!("{} joined; loss of each {}", losses.len(), each.join(", ")));
+            }
             let count = |key: &str| daemon[key].as_u64().unwrap_or_default();
             let (came, chunks, pages) = (count("datagrams"), count("verified_chunks"), count("verified_pages"));
             line(

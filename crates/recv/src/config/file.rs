@@ -29,6 +29,7 @@ pub(super) struct File {
     pub(super) interface: Option<Spanned<OneOrMore>>,
     pub(super) groups: Option<Spanned<Vec<String>>>,
     pub(super) source: Option<Spanned<OneOrMore>>,
+    pub(super) layers: Option<Spanned<u8>>,
     pub(super) state: Option<Spanned<String>>,
     pub(super) seeds: Option<Spanned<Vec<String>>>,
     pub(super) runtime: Option<Spanned<String>>,

@@ -66,6 +66,11 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR")]
     source: Vec<String>,
 
+    /// Join up to N layers, 1 to 8, as the link carries them: the groups are those of the base layer, and the others have the
+    /// next addresses [default: 1]
+    #[arg(long, value_name = "N")]
+    layers: Option<u8>,
+
     /// The file that images for target NAME replace; repeat for several
     #[arg(long, value_name = "NAME=PATH")]
     target: Vec<String>,
@@ -207,6 +212,7 @@ impl Settings {
             wave: wave(&source, file.wave)?,
             ignore_waves: file.ignore_waves,
             interfaces,
+            layers: feeds::layers(source.pick("layers", self.layers, file.layers), &feeds)?,
             feeds,
             install: install::install(&source, &targets, file.boot, file.exec)?,
             trial: install::trial(&source, file.trial)?,

@@ -228,6 +228,22 @@ fn servers_for_repair_are_folders_by_url_and_limits_are_checked() {
 }
 
 #[test]
+fn each_layer_needs_a_group_of_its_own() {
+    let folder = folder();
+    let with = |groups: &str, layers: u8| {
+        check(&folder, &GOOD.replace("\"239.255.70.67:4701\"]", &format!("{groups}]\nlayers = {layers}")))
+    };
+    with("\"239.1.1.1:5\", \"[ff15::1]:5\", \"239.1.1.9:5\", \"239.1.1.2:6\"", 8).ok();
+    for (groups, layers, expected) in [
+        ("\"239.1.1.1:5\"", 9, "recv.toml:6: layers: 9, where 1 to 8 are possible"),
+        ("\"239.1.1.1:5\", \"239.1.1.3:5\"", 3, "recv.toml:6: layers: 239.1.1.3:5 would be a layer of two groups"),
+        ("\"239.255.255.254:5\"", 3, "recv.toml:6: layers: 240.0.0.0 is no multicast address"),
+    ] {
+        with(groups, layers).failed(78, &[expected]);
+    }
+}
+
+#[test]
 fn flags_override_the_file_and_are_checked_alike() {
     let folder = folder();
     folder.write("recv.toml", GOOD);
@@ -245,6 +261,7 @@ fn flags_override_the_file_and_are_checked_alike() {
         (["--class", "a b"], "--class: \"a b\" is neither"),
         (["--group", "1.2.3.4:5"], "--group: 1.2.3.4 is no multicast address"),
         (["--source", "ff02::1"], "source ff02::1 is no unicast address"),
+        (["--layers", "0"], "--layers: 0, where 1 to 8 are possible"),
         (["--seed", "a/../b"], "--seed: \"a/../b\" must be"),
         (["--target", "app"], "--target: \"app\" is not NAME=PATH"),
         (["--target", "app=/other"], "--target: targets app and app have the same name"),

@@ -178,6 +178,7 @@ pub(crate) fn config() -> Config {
         state: STATE.into(),
         receive_buffer: 1,
         max_packet: 1500,
+        layers: 1,
         staging: 1024,
         progress: Duration::from_secs(1),
         repair: None,
