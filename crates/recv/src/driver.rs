@@ -1,5 +1,5 @@
-//! Signals and timers around a [`Device`]. One thread, beside that which writes events: the storage is worked on between two
-//! batches.
+//! Signals and timers around a [`Device`]. One thread, beside those that write events and ask web servers: the storage is
+//! worked on between two batches.
 
 mod care;
 mod end;
@@ -23,6 +23,7 @@ use crate::events::{Event, Progress, Traffic};
 use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
 use crate::progress::Reporter;
+use crate::repair::{Client, Reply};
 use crate::stall::Watch;
 use care::Care;
 use end::{End, Failure, Left};
@@ -87,6 +88,8 @@ struct Run {
     clock: Clock,
     watch: Watch,
     care: Care,
+    /// Web servers may be asked.
+    repair: Option<Client>,
     layering: Layering,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
@@ -119,10 +122,12 @@ impl Run {
         if outcome == Outcome::Installed && options.once {
             return Ok(None);
         }
+        let repair = config.repair.as_ref().map(Client::start).transpose();
+        let repair = repair.map_err(|e| Failure::new("repair", format!("cannot fetch what will be missing: {e}")))?;
         let now = clock.now();
         let (watch, care) = (Watch::new(now), Care::new(now));
         let layering = Layering::new(now, config, seed.first_chunk().map_or(0, |&half| u64::from_be_bytes(half)));
-        let run = Self { device, net, clock, watch, care, layering, heard_installed: false };
+        let run = Self { device, net, clock, watch, care, repair, layering, heard_installed: false };
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
@@ -184,10 +189,18 @@ impl Run {
                     }
                     self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
                     self.look_for_stall(reporter);
+                    self.ask(reporter)?;
                     self.look_for_layers(config, reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
-                outcome = self.batch(options.simulated_loss, reporter) => {
+                reply = reply(&mut self.repair) => {
+                    let outcome = self.device.handle_reply(self.clock.now(), reply, &mut |event| reporter.tell(&event))?;
+                    if let Some(end) = self.take(outcome, config, options, reporter) {
+                        return Ok(end);
+                    }
+                    self.ask(reporter)?;
+                }
+                outcome = batch(&mut self.net, &mut self.device, &mut self.layering, self.clock, options.simulated_loss, reporter) => {
                     let outcome = outcome.map_err(|e| self.broken(&e))??;
                     self.look_for_layers(config, reporter);
                     if let Some(end) = self.take(outcome, config, options, reporter) {
@@ -195,32 +208,26 @@ impl Run {
                     }
                 }
                 // While no datagram waits: only a yield to the runtime finds that out.
-                () = tokio::task::yield_now(), if self.device.can_reuse() => {
+                () = tokio::task::yield_now(), if self.device.can_reuse() || self.device.seeks_request() => {
                     if let Some(end) = self.reuse(config, options, reporter)? {
                         return Ok(end);
+                    }
+                    if self.device.seeks_request() {
+                        self.ask(reporter)?;
                     }
                 }
             }
         }
     }
 
-    /// Takes one batch from a socket and feeds it to the device.
-    async fn batch(&mut self, simulated_loss: u8, reporter: &mut Reporter) -> io::Result<Result<Outcome, DeviceError>> {
-        let Self { net, device, layering, clock, .. } = self;
-        let mut result = Ok(Outcome::Going);
-        let mut came = None;
-        net.receive(|from, datagram| {
-            // What ends a run leaves the rest of the batch behind.
-            let is_kept = simulated_loss == 0 || fastrand::u8(..100) >= simulated_loss;
-            if is_kept && matches!(result, Ok(Outcome::Going)) {
-                // One time for all of a batch, that of its arrival.
-                let now = *came.get_or_insert_with(|| clock.now());
-                result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
-                layering.note(now, from, device.arrival());
-            }
-        })
-        .await?;
-        Ok(result)
+    /// Asks a web server for what is missing, if it is time.
+    fn ask(&mut self, reporter: &mut Reporter) -> Result<(), Failure> {
+        if let Some(client) = &self.repair
+            && let Some(request) = self.device.next_request(self.clock.now(), &mut |event| reporter.tell(&event))?
+        {
+            client.send(request);
+        }
+        Ok(())
     }
 
     /// Looks through a part of the old images.
@@ -306,6 +313,7 @@ impl Run {
             dropped: counters.dropped().collect(),
             kernel_drops: self.net.dropped(),
             overlong: self.net.overlong(),
+            repair: self.device.repair_counts(),
         }
     }
 
@@ -336,6 +344,39 @@ fn check_above(config: &Config) -> Result<(), Failure> {
         Failure::new("missing-folder", format!("cannot use the state folder {state}: {}: {e}", above.display()))
             .hint("correct the path, or create the folder above it")
     })
+}
+
+/// The reply of a web server that was asked.
+async fn reply(repair: &mut Option<Client>) -> Reply {
+    match repair {
+        Some(client) => client.reply().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes one batch from a socket and feeds it to the device.
+async fn batch(
+    net: &mut Listener,
+    device: &mut Device<RealFs>,
+    layering: &mut Layering,
+    clock: Clock,
+    simulated_loss: u8,
+    reporter: &mut Reporter,
+) -> io::Result<Result<Outcome, DeviceError>> {
+    let mut result = Ok(Outcome::Going);
+    let mut came = None;
+    net.receive(|from, datagram| {
+        // What ends a run leaves the rest of the batch behind.
+        let is_kept = simulated_loss == 0 || fastrand::u8(..100) >= simulated_loss;
+        if is_kept && matches!(result, Ok(Outcome::Going)) {
+            // One time for all of a batch, that of its arrival.
+            let now = *came.get_or_insert_with(|| clock.now());
+            result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
+            layering.note(now, from, device.arrival());
+        }
+    })
+    .await?;
+    Ok(result)
 }
 
 /// A sender's number: of its address without the port, so that more ports do not get it a larger share of the buffer of
