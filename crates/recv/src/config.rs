@@ -2,6 +2,7 @@
 //!
 //! A flag overrides the key of the file. What is wrong is told with the file, line and key, or with the flag.
 
+mod discover;
 mod feeds;
 mod file;
 mod install;
@@ -37,8 +38,10 @@ pub struct Config {
     pub ignore_waves: bool,
     /// Names or addresses of the interfaces to join on; at least one.
     pub interfaces: Vec<String>,
-    /// What to hear.
+    /// What to hear; it may be empty if there is a domain to ask.
     pub feeds: Vec<Feed>,
+    /// Where to ask what else to hear.
+    pub discover: Option<Discover>,
     /// Where images go.
     pub targets: Vec<TargetPlace>,
     /// How images become those that run.
@@ -74,6 +77,15 @@ impl Config {
         let all = [before_install, after_install, after_commit, after_rollback, health_check, restart];
         self.install != Install::File || all.into_iter().any(Option::is_some)
     }
+}
+
+/// A domain whose groups and senders are found out from DNS, see spec §14.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discover {
+    /// The domain, in lower case and without the last dot.
+    pub domain: String,
+    /// Name servers; none for those of the system.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// A group, and whom to hear there.

@@ -32,6 +32,7 @@ use landlock::{
 };
 
 use crate::config::{Config, ConfineMode, TargetPlace};
+use crate::discovery::SERVERS;
 use crate::events::Event;
 
 /// What [`Level::Full`] has all of: Linux 6.12. Fixed, so that a newer kernel denies nothing that was not tried out.
@@ -126,8 +127,20 @@ impl Rules {
         let paths = config.targets.iter().flat_map(TargetPlace::paths).map(place_of);
         let own = std::iter::once(config.state.clone()).chain(config.runtime.clone());
         let write = own.chain(paths).chain(config.confine.write.iter().cloned());
-        Self { write: write.collect(), read: config.seeds.clone(), programs: config.has_programs() }
+        let asks_system = config.discover.as_ref().is_some_and(|discover| discover.servers.is_empty());
+        let servers = if asks_system { servers() } else { vec![] };
+        let read = config.seeds.iter().cloned().chain(servers).collect();
+        Self { write: write.collect(), read, programs: config.has_programs() }
     }
+}
+
+/// Where the list of name servers is. If it is a link, all of the folder that it leads to: whoever manages the network puts
+/// a new file there.
+fn servers() -> Vec<PathBuf> {
+    let list = Path::new(SERVERS);
+    let folder = list.canonicalize().ok().map(|file| folder_of(&file));
+    let folder = folder.filter(|folder| folder != Path::new("/etc") && folder != Path::new("/"));
+    [list.into()].into_iter().chain(folder).collect()
 }
 
 /// What must be allowed to write at a path: a device itself, but the folder of a file, which is received beside its target

@@ -18,11 +18,12 @@ use tokio::time::MissedTickBehavior;
 use crate::config::Config;
 use crate::confine::{self, Level};
 use crate::device::{self, Device, DeviceError, Outcome};
+use crate::discovery::Discovery;
 use crate::events::{Event, Progress, Traffic};
 use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
 use crate::progress::Reporter;
-use crate::stall::Watch;
+use crate::stall::{Watch, verified};
 use care::Care;
 use end::{End, Failure, Left};
 
@@ -82,6 +83,7 @@ impl Signals {
 struct Run {
     device: Device<RealFs>,
     net: Listener,
+    discovery: Option<Discovery>,
     clock: Clock,
     watch: Watch,
     care: Care,
@@ -117,7 +119,9 @@ impl Run {
             return Ok(None);
         }
         let now = clock.now();
-        let run = Self { device, net, clock, watch: Watch::new(now), care: Care::new(now), heard_installed: false };
+        let discovery = Discovery::load(config, now);
+        let (watch, care) = (Watch::new(now), Care::new(now));
+        let run = Self { device, net, discovery, clock, watch, care, heard_installed: false };
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
@@ -178,11 +182,13 @@ impl Run {
                         return Ok(end);
                     }
                     self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
+                    self.discover(config, reporter);
                     self.look_for_stall(reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
                 outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
-                    let outcome = outcome.map_err(|e| self.broken(&e))??;
+                    let (outcome, heard) = outcome.map_err(|e| self.broken(&e))??;
+                    self.note(heard);
                     if let Some(end) = self.take(outcome, config, options, reporter) {
                         return Ok(end);
                     }
@@ -194,6 +200,29 @@ impl Run {
                     }
                 }
             }
+        }
+    }
+
+    /// Follows what DNS says.
+    fn discover(&mut self, config: &Config, reporter: &mut Reporter) {
+        let Some(discovery) = &mut self.discovery else { return };
+        let feeds = discovery.look(self.clock.now(), &mut |event| reporter.tell(&event));
+        match feeds.map(|feeds| self.net.change(&feeds)) {
+            None => {}
+            Some(Ok(())) => self.tell_buffer(config, reporter),
+            Some(Err(error)) => {
+                let code = error.code();
+                reporter.tell(&Event::Warning { code, reason: format!("{}; trying again", CommandError::from(error)) });
+            }
+        }
+    }
+
+    /// Lets discovery know who is heard: a packet that verified counts, or any while all that is sent is installed.
+    fn note(&mut self, Heard { last, verified }: Heard) {
+        let is_idle = self.heard_installed && self.device.chunks().is_none();
+        let heard = if is_idle { last } else { verified };
+        if let (Some(discovery), Some(source)) = (&mut self.discovery, heard) {
+            discovery.handle_heard(self.clock.now(), source);
         }
     }
 
@@ -236,15 +265,24 @@ impl Run {
     }
 
     fn tell_ready(&self, config: &Config, confined: Level, reporter: &mut Reporter) {
-        let receive_buffer = self.net.granted_buffer().unwrap_or_default();
         reporter.tell(&Event::Ready {
             groups: config.feeds.iter().map(|feed| feed.group.to_string()).collect(),
             interface: self.net.names(),
-            receive_buffer,
+            receive_buffer: self.receive_buffer(),
             confined: confined.word(),
             installed: self.device.record().installed.as_ref().map(Into::into),
         });
-        if receive_buffer < config.receive_buffer {
+        self.tell_buffer(config, reporter);
+    }
+
+    /// Octets granted to each socket, if there are any.
+    fn receive_buffer(&self) -> usize {
+        self.net.granted_buffer().ok().filter(|granted| *granted != usize::MAX).unwrap_or_default()
+    }
+
+    fn tell_buffer(&self, config: &Config, reporter: &mut Reporter) {
+        let receive_buffer = self.receive_buffer();
+        if (1..config.receive_buffer).contains(&receive_buffer) {
             let reason = format!(
                 "the kernel grants a receive buffer of {receive_buffer} octets of {}; at high rates packets will be lost: \
                  raise net.core.rmem_max, or set receive-buffer lower to be told no more",
@@ -307,6 +345,15 @@ fn check_above(config: &Config) -> Result<(), Failure> {
     })
 }
 
+/// Who sent a batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// The sender of the last datagram.
+    last: Option<IpAddr>,
+    /// That of the last one that verified.
+    verified: Option<IpAddr>,
+}
+
 /// Takes one batch from a socket and feeds it to the device.
 async fn batch(
     net: &mut Listener,
@@ -314,8 +361,9 @@ async fn batch(
     clock: Clock,
     simulated_loss: u8,
     reporter: &mut Reporter,
-) -> io::Result<Result<Outcome, DeviceError>> {
+) -> io::Result<Result<(Outcome, Heard), DeviceError>> {
     let mut result = Ok(Outcome::Going);
+    let mut heard = Heard::default();
     let mut came = None;
     net.receive(|from, datagram| {
         // What ends a run leaves the rest of the batch behind.
@@ -323,11 +371,16 @@ async fn batch(
         if is_kept && matches!(result, Ok(Outcome::Going)) {
             // One time for all of a batch, that of its arrival.
             let now = *came.get_or_insert_with(|| clock.now());
+            let before = verified(device.counters());
             result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
+            heard.last = Some(from.ip());
+            if verified(device.counters()) != before {
+                heard.verified = heard.last;
+            }
         }
     })
     .await?;
-    Ok(result)
+    Ok(result.map(|outcome| (outcome, heard)))
 }
 
 /// A sender's number: of its address without the port, so that more ports do not get it a larger share of the buffer of

@@ -11,6 +11,8 @@ use fleetcast_install::ReleaseId;
 use fleetcast_install::record::Reason;
 use serde::Serialize;
 
+use crate::discovery::Place;
+
 /// Version of the JSON form.
 const VERSION: u8 = 1;
 
@@ -25,7 +27,7 @@ pub enum Event {
         groups: Vec<String>,
         /// Name of the interface; names of several, separated by commas.
         interface: String,
-        /// Octets of receive buffer that the kernel granted to each socket.
+        /// Octets of receive buffer that the kernel granted to each socket; 0 if there is none yet.
         receive_buffer: usize,
         /// How far the process is confined: `full`, `partial`, `none`, or `off` if it need not be.
         confined: &'static str,
@@ -65,6 +67,15 @@ pub enum Event {
     Rejoined {
         /// Name of the interface.
         interface: String,
+    },
+    /// Groups and senders of a domain, which are joined from now on beside those of the settings, and no others.
+    Discovered {
+        /// The domain.
+        domain: String,
+        /// `dns`, or `remembered` if DNS has not answered since the start.
+        origin: &'static str,
+        /// Groups and their senders; none if there are none.
+        feeds: Vec<Place>,
     },
     /// Enough chunks are there; what is missing is restored and everything read back.
     Complete(Chunks),
@@ -276,6 +287,12 @@ impl fmt::Display for Event {
             Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.traffic.loss * 100.0),
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Rejoined { interface } => write!(f, "listening again on {interface}, which was gone or replaced"),
+            Self::Discovered { domain, feeds, .. } if feeds.is_empty() => write!(f, "{domain} has no sender"),
+            Self::Discovered { domain, origin, feeds } => {
+                write!(f, "discovered for {domain} ({origin}): ")?;
+                let all: Vec<_> = feeds.iter().map(Place::to_string).collect();
+                f.write_str(&all.join("; "))
+            }
             Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
             Self::Restored { chunks } => write!(f, "restored {chunks} chunks from repair chunks"),
             Self::ReadbackMismatch { components, times } => {

@@ -14,6 +14,7 @@
 //! | [`driver`] | signals and timers around a [`device::Device`] |
 //! | `listener` | the joined groups, also when the interface is replaced |
 //! | `doctor` | what is wrong with the reception |
+//! | `discovery` | groups and senders by a domain's name: DNS |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | `ledger` | what is kept to be asked about later |
 //! | [`commands`] | the command line |
@@ -24,6 +25,7 @@ pub mod commands;
 pub mod config;
 pub mod confine;
 pub mod device;
+mod discovery;
 mod doctor;
 pub mod driver;
 pub mod events;

@@ -32,8 +32,17 @@ impl Device {
     ///
     /// If it cannot be started.
     pub fn start(&self, options: &str) -> Run {
+        self.start_without(options, &[])
+    }
+
+    /// As [`Device::start`], without some of the flags that every device has.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start_without(&self, options: &str, left_out: &[&str]) -> Run {
         let (trust, state) = (self.trust.display().to_string(), self.folder.join("state").display().to_string());
-        let flags = [
+        let mut flags = vec![
             ("--trust", trust.as_str()),
             ("--vendor", VENDOR),
             ("--class", CLASS),
@@ -42,6 +51,7 @@ impl Device {
             ("--state", state.as_str()),
             ("--progress-interval", "50ms"),
         ];
+        flags.retain(|(flag, _)| !left_out.contains(flag));
         let mut command = Command::new(program("recv"));
         command.args(["receive", "--json"]).args(options.split_ascii_whitespace()).args(defaults(options, &flags));
         for target in &self.targets {

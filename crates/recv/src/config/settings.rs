@@ -11,8 +11,9 @@ use fleetcast_install::record::check_target;
 use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
-use super::{Config, ConfigError, Confine, TargetPlace, feeds, install};
+use super::{Config, ConfigError, Confine, TargetPlace, discover, feeds, install};
 use crate::device::STATEMENT;
+use crate::discovery::REMEMBERED;
 use crate::ledger::HISTORY;
 
 /// Smallest and largest `max-packet`: a header with the smallest chunk, and what fits a jumbo frame with the largest.
@@ -62,6 +63,14 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR:PORT")]
     group: Vec<String>,
 
+    /// Domain to ask DNS for groups and senders, with or without --group
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+
+    /// Name server to ask, ADDR or ADDR:PORT; repeat for several [default: those of the system]
+    #[arg(long, value_name = "ADDR")]
+    dns: Vec<String>,
+
     /// Hear this sender only (source-specific multicast); repeat for several
     #[arg(long, value_name = "ADDR")]
     source: Vec<String>,
@@ -105,7 +114,7 @@ pub struct Settings {
 
 /// Where a value stands, to be told when it is wrong.
 #[derive(Clone, Debug)]
-pub(super) struct Place(String);
+pub(super) struct Place(pub(super) String);
 
 impl Place {
     pub(super) fn wrong(&self, problem: impl std::fmt::Display) -> ConfigError {
@@ -185,7 +194,14 @@ impl Settings {
         let interface = file.interface.map(one_or_more);
         let interfaces = feeds::interfaces(source.need("interface", "interface", some(self.interface), interface)?)?;
         let only = source.pick("source", some(self.source), file.source.map(one_or_more));
-        let feeds = feeds::feeds(source.need("groups", "group", some(self.group), file.groups)?, only)?;
+        let servers = source.pick("dns", some(self.dns), file.dns.map(one_or_more));
+        let discover = discover::discover(source.pick("domain", self.domain, file.domain), servers)?;
+        let is_discovered = discover.is_some() && only.is_none() && self.group.is_empty() && file.groups.is_none();
+        let feeds = if is_discovered {
+            vec![]
+        } else {
+            feeds::feeds(source.need("groups", "group", some(self.group), file.groups)?, only)?
+        };
         let (state, at) = source.need("state", "state", self.state, file.state)?;
         let state = place_of(&state, &at)?;
         let targets = match some(self.target) {
@@ -208,6 +224,7 @@ impl Settings {
             ignore_waves: file.ignore_waves,
             interfaces,
             feeds,
+            discover,
             install: install::install(&source, &targets, file.boot, file.exec)?,
             trial: install::trial(&source, file.trial)?,
             hooks: install::hooks(&source, file.hooks)?,
@@ -386,7 +403,9 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 /// Whether a path is that of a file that the receiver itself keeps in its state folder, or something in it.
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
-    name.is_some_and(|name| ["record", "lock", HISTORY, STATEMENT].contains(&name) || name.starts_with("scratch."))
+    name.is_some_and(|name| {
+        ["record", "lock", HISTORY, REMEMBERED, STATEMENT].contains(&name) || name.starts_with("scratch.")
+    })
 }
 
 fn confine(source: &Source, table: &file::Confine) -> Result<Confine, ConfigError> {

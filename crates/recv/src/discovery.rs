@@ -1,0 +1,206 @@
+//! Groups and senders by a domain's name: SRV and TXT records in DNS, and addresses of hosts (spec §14).
+//!
+//! ```text
+//! resolve -> Answer --checked--> Plan -> State (priorities, when to ask again) -> feeds -> Listener
+//!               \-- memory: the last good one, for a start without DNS
+//! ```
+//!
+//! DNS is not trusted: whoever answers can have a device listen elsewhere, for nothing. What it installs is decided by
+//! signatures alone.
+
+mod answer;
+mod dns;
+mod memory;
+mod plan;
+mod resolve;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::mpsc::{self, TryRecvError};
+
+use fleetcast_cli::CommandError;
+use fleetcast_core::time::Instant;
+use serde::Serialize;
+use tokio::task::AbortHandle;
+
+use crate::config::{Config, Discover, Feed};
+use crate::events::Event;
+use memory::Memory;
+use plan::{Plan, State, beside};
+use resolve::{Found, ResolveError, resolve, service};
+
+pub(crate) use dns::{MAX_SERVERS, SERVERS};
+pub(crate) use memory::REMEMBERED;
+
+/// Follows what DNS says of a domain. The questions are asked in a task of their own, so that reception goes on meanwhile.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    discover: Discover,
+    /// The feeds of the settings.
+    settings: Vec<Feed>,
+    state: State,
+    memory: Memory,
+    question: Option<Question>,
+    /// What is joined of the answer, as told.
+    joined: Vec<Feed>,
+    /// DNS has been of use in this run: what is joined is not only remembered.
+    is_fresh: bool,
+    /// The word for why DNS is of no use, once told.
+    failed: Option<&'static str>,
+}
+
+/// A question that is being asked; it ends with this.
+#[derive(Debug)]
+struct Question {
+    answer: mpsc::Receiver<Result<Found, ResolveError>>,
+    task: AbortHandle,
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Question {
+    fn ask(discover: Discover) -> Self {
+        let (sender, answer) = mpsc::channel();
+        let task = tokio::spawn(async move {
+            // Nobody waits for it any more: then it is of no use.
+            let _ = sender.send(resolve(&discover).await);
+        });
+        Self { answer, task: task.abort_handle() }
+    }
+}
+
+/// A group and its senders, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Group and port.
+    pub group: String,
+    /// Addresses of the senders.
+    pub sources: Vec<IpAddr>,
+}
+
+impl From<&Feed> for Place {
+    fn from(feed: &Feed) -> Self {
+        Self { group: feed.group.to_string(), sources: feed.sources.clone() }
+    }
+}
+
+/// Writes `232.1.2.3:4000 from 192.0.2.1, 192.0.2.2`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sources: Vec<_> = self.sources.iter().map(IpAddr::to_string).collect();
+        write!(f, "{} from {}", self.group, sources.join(", "))
+    }
+}
+
+impl Discovery {
+    /// What the settings say of discovery, with what was known at the last run; `None` if they name no domain.
+    pub(crate) fn load(config: &Config, now: Instant) -> Option<Self> {
+        let discover = config.discover.clone()?;
+        let memory = Memory::load(&config.state, &discover.domain);
+        // Checked as if it had come now.
+        let plan = memory.answer().and_then(|answer| answer.plan().ok());
+        Some(Self {
+            discover,
+            settings: config.feeds.clone(),
+            state: State::new(now, plan.unwrap_or_default()),
+            memory,
+            question: None,
+            joined: vec![],
+            is_fresh: false,
+            failed: None,
+        })
+    }
+
+    /// To be called about once a second: asks, takes answers, and gives all feeds to join if they are others than before.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(crate) fn look(&mut self, now: Instant, tell: &mut dyn FnMut(Event)) -> Option<Vec<Feed>> {
+        match self.question.as_ref().map(|question| question.answer.try_recv()) {
+            Some(Err(TryRecvError::Empty)) => {}
+            Some(Ok(Ok(found))) => {
+                self.question = None;
+                self.take(now, found, tell);
+            }
+            Some(Ok(Err(error))) => {
+                self.question = None;
+                self.fail(now, &error, tell);
+            }
+            Some(Err(TryRecvError::Disconnected)) => {
+                self.question = None;
+                self.state.handle_failure(now, fastrand::u16(..));
+            }
+            None if now >= self.state.next_question() => self.question = Some(Question::ask(self.discover.clone())),
+            None => {}
+        }
+        self.state.handle_time(now);
+        let feeds = self.state.feeds();
+        if feeds == self.joined {
+            return None;
+        }
+        let places = feeds.iter().map(Place::from).collect();
+        let origin = if self.is_fresh { "dns" } else { "remembered" };
+        tell(Event::Discovered { domain: self.discover.domain.clone(), origin, feeds: places });
+        self.joined.clone_from(&feeds);
+        Some(beside(&self.settings, feeds))
+    }
+
+    /// A sender was heard.
+    pub(crate) fn handle_heard(&mut self, now: Instant, source: IpAddr) {
+        self.state.handle_heard(now, source);
+    }
+
+    fn take(&mut self, now: Instant, found: Found, tell: &mut dyn FnMut(Event)) {
+        let Found { answer, ttl, is_partial } = found;
+        let plan = match answer.plan() {
+            Ok(plan) => plan,
+            Err(source) => {
+                let name = service(&self.discover.domain);
+                return self.fail(now, &ResolveError::Answer { name, source }, tell);
+            }
+        };
+        if is_partial {
+            // What is known may be more.
+            if self.state.is_empty() {
+                self.is_fresh = true;
+                self.state.take(now, plan);
+            }
+            return self.state.handle_failure(now, fastrand::u16(..));
+        }
+        self.is_fresh = true;
+        self.state.handle_answer(now, plan, ttl, fastrand::u16(..));
+        self.failed = None;
+        self.memory.keep(answer);
+        if let Err(fault) = self.memory.write(now, &self.discover.domain) {
+            tell(Event::Warning { code: fault.code(), reason: fault.to_string() });
+        }
+    }
+
+    fn fail(&mut self, now: Instant, error: &ResolveError, tell: &mut dyn FnMut(Event)) {
+        self.state.handle_failure(now, fastrand::u16(..));
+        let code = error.code();
+        if self.failed.replace(code) != Some(code) {
+            let what = if self.state.is_empty() { "nothing is discovered yet" } else { "what is known stays" };
+            tell(Event::Warning { code, reason: format!("{error}; {what}, and DNS is asked again") });
+        }
+    }
+}
+
+/// What would be joined for a domain, by priority.
+///
+/// # Errors
+///
+/// [`CommandError`] of kind `Failed`.
+pub(crate) async fn discover(discover: &Discover) -> Result<(Vec<Vec<Place>>, u64), CommandError> {
+    let found = resolve(discover).await.map_err(CommandError::failed)?;
+    let name = service(&discover.domain);
+    let plan = found.answer.plan().map_err(|source| ResolveError::Answer { name, source });
+    let plan: Plan = plan.map_err(CommandError::failed)?;
+    let places = plan.tiers().iter().map(|tier| tier.iter().map(Place::from).collect());
+    Ok((places.collect(), found.ttl.as_secs()))
+}
