@@ -167,6 +167,7 @@ impl<D: Disk, B: Boot> Backend<D> for AbBackend<D, B> {
         staging.flush()?;
         let release = staging.plan().release.clone();
         let slot = staging.slot().ok_or(Fault::NoComponent { component: 0, count: 0 })?;
+        let _alone = state.lock_trial()?;
         if self.spare()? != slot {
             return Err(Fault::RestartFirst { current: slot, primary: self.boot.primary()? });
         }

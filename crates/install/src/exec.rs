@@ -3,7 +3,7 @@
 //! | verb | what the program does |
 //! | --- | --- |
 //! | `install NAME=PATH...` | installs these images; may be repeated with the same ones |
-//! | `status` | prints `new` if the release of the last install runs, `pending` if it runs from the next start on, `old` if the device fell back |
+//! | `status` | prints `new` if the release of the last install runs, `pending` if it runs from the next start on, `old` if the device fell back; fails if it knows nothing of this release |
 //! | `commit` | keeps it |
 //! | `rollback` | gives it up |
 //!
@@ -12,7 +12,8 @@
 //! manifest payload in hexadecimal). Exit codes: 0 done, 75 not now, all else failed.
 //!
 //! Images are received into partial files beside the paths of their targets. They stay until the program has succeeded:
-//! after a power cut they are proven again, and the program is run again.
+//! after a power cut they are proven again, and the program is run again. If installs are on trial, only if `status` does not
+//! print `new` or `pending`: what it prints must survive a power cut, and mean that `install` was completed.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,31 @@ impl<D: Disk, H: HandOver> ExecBackend<D, H> {
     }
 }
 
+impl<D: Disk, H: HandOver> ExecBackend<D, H> {
+    /// Has the program install a release that must be committed.
+    ///
+    /// That it is about to is kept first. If power fails before its answer is, the program's `status` says what became of it:
+    /// a release that runs is not installed once more from inside itself, over the way back.
+    fn try_out(&self, state: &mut State<D>, release: &ReleaseId, args: &[OsString]) -> Result<(), Fault> {
+        let _alone = state.lock_trial()?;
+        trial::check_none(state.record())?;
+        let trial = Trial { release: release.clone(), slot: None };
+        state.update(|record| record.phase = Phase::Switching(trial.clone()))?;
+        match self.program.ask(release, args) {
+            Ok(_) => trial::leave(state, &trial, |record| {
+                record.see(release.sequence, release.manifest);
+                record.phase = Phase::Trial(trial.clone());
+            }),
+            Err(error) => {
+                if !error.may_have_done_it() {
+                    trial::leave(state, &trial, |record| record.phase = Phase::Idle)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
 impl<D: Disk, H: HandOver> Chain for ExecBackend<D, H> {
     fn whereabouts(&self, trial: &Trial) -> Result<Whereabouts, Fault> {
         match &*self.program.ask(&trial.release, &["status".into()])? {
@@ -80,6 +106,16 @@ impl<D: Disk, H: HandOver> Chain for ExecBackend<D, H> {
             "pending" => Ok(Whereabouts::Awaits),
             "old" => Ok(Whereabouts::Gone),
             answer => Err(Fault::Answer { verb: "status", answer: answer.into(), expected: "new, pending or old" }),
+        }
+    }
+
+    fn untold_whereabouts(&self, trial: &Trial) -> Result<Whereabouts, Fault> {
+        match self.whereabouts(trial) {
+            // It knows nothing of this release.
+            Err(Fault::Program(ProgramError::Failed { status, .. })) if status.code().is_some() => {
+                Ok(Whereabouts::Gone)
+            }
+            found => found,
         }
     }
 
@@ -129,15 +165,14 @@ impl<D: Disk, H: HandOver> Backend<D> for ExecBackend<D, H> {
         let args: Vec<_> = std::iter::once("install".into()).chain(images.iter().map(arg)).collect();
         // Installers insist that nobody else has the file open: RAUC takes a lease on it.
         drop(staging);
-        self.program.ask(&release, &args)?;
-        let installed = if self.has_trial { Installed::OnTrial } else { Installed::Committed };
-        state.update(|record| match installed {
-            Installed::Committed => record.set_installed(&release),
-            Installed::OnTrial => {
-                record.see(release.sequence, release.manifest);
-                record.phase = Phase::Trial(Trial { release: release.clone(), slot: None });
-            }
-        })?;
+        let installed = if self.has_trial {
+            self.try_out(state, &release, &args)?;
+            Installed::OnTrial
+        } else {
+            self.program.ask(&release, &args)?;
+            state.update(|record| record.set_installed(&release))?;
+            Installed::Committed
+        };
         images.iter().try_for_each(|(_, path)| self.disk.remove(path).at("remove", path))?;
         Ok(installed)
     }

@@ -116,6 +116,12 @@ pub enum Fault {
         /// The slot.
         path: PathBuf,
     },
+    /// A slot cannot be written.
+    #[error("slot {path:?} is read-only; make it writable (a device: `blockdev --setrw`) or correct the path")]
+    SlotReadOnly {
+        /// The slot.
+        path: PathBuf,
+    },
     /// A slot does not exist.
     #[error("slot {path:?} does not exist; attach the device or correct the path")]
     SlotMissing {
@@ -204,6 +210,7 @@ impl Fault {
                 | Self::Uncovered { .. }
                 | Self::SlotSize { .. }
                 | Self::SlotBusy { .. }
+                | Self::SlotReadOnly { .. }
                 | Self::SlotMissing { .. }
                 | Self::RestartFirst { .. }
                 | Self::OnTrial { .. }
@@ -227,6 +234,7 @@ impl Fault {
             Self::NoState { .. } => "no-state",
             Self::SlotSize { .. } => "slot-size",
             Self::SlotBusy { .. } => "slot-busy",
+            Self::SlotReadOnly { .. } => "slot-read-only",
             Self::SlotMissing { .. } => "slot-missing",
             Self::RestartFirst { .. } => "restart-first",
             Self::OnTrial { .. } => "trial",

@@ -1,5 +1,6 @@
 //! A locked file of a fixed size, with every position checked.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -35,7 +36,10 @@ impl<D: Disk> FixedFile<D> {
 
     /// Opens a slot for an image of `size` bytes; what it holds stays, and so does its size. See [`FixedFile::fit`].
     pub(crate) fn open_slot(disk: &D, path: PathBuf, size: u64, is_device: bool) -> Result<Self, Fault> {
-        let file = disk.open_slot(&path).at("open", &path)?;
+        let file = match disk.open_slot(&path) {
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => return Err(Fault::SlotReadOnly { path }),
+            opened => opened.at("open", &path)?,
+        };
         Ok(Self { path, file, size, is_device })
     }
 

@@ -106,6 +106,16 @@ impl ProgramError {
             Self::Answer { .. } => "program-answer",
         }
     }
+
+    /// Whether the program may have done what it was asked: it did not say that it has not.
+    #[must_use]
+    pub fn may_have_done_it(&self) -> bool {
+        match self {
+            Self::Start { .. } | Self::Later { .. } => false,
+            Self::Failed { status, .. } => status.code().is_none(),
+            Self::Limit { .. } | Self::Answer { .. } => true,
+        }
+    }
 }
 
 impl Program {

@@ -64,6 +64,9 @@ impl Disk for RealFs {
     fn open_slot(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let is_block = self.stat_slot(path)?.is_some_and(|found| found.kind == Kind::Block);
+        if is_block && is_read_only(&std::fs::metadata(path)?) {
+            return Err(Errno::ROFS.into());
+        }
         // Of a block device, EXCL means: not while it is mounted or part of something else, see open(2).
         let flags = flags | if is_block { OFlags::EXCL } else { OFlags::CREATE };
         let file = File::from(fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
@@ -226,6 +229,13 @@ fn stat_of(found: io::Result<std::fs::Metadata>) -> io::Result<Option<Stat>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a block device refuses to be written. The kernel opens it for writing all the same, and the first write fails.
+fn is_read_only(device: &std::fs::Metadata) -> bool {
+    let (major, minor) = (fs::major(device.rdev()), fs::minor(device.rdev()));
+    // Where that cannot be read, the write will tell.
+    std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/ro")).is_ok_and(|text| text.trim() == "1")
 }
 
 fn write_zeros(file: &File, mut range: Range<u64>) -> io::Result<()> {

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `Idle` | the installed release | an install |
 //! | `Installing` (`file`) | each target is old or new until [`recover`] | [`recover`]: `Idle`, installed or withdrawn |
-//! | `Switching` (`ab`) | the old slot, or the new one if the boot loader was told already | [`recover`]: `Trial`, or `Idle` if it was not told |
+//! | `Switching` (`ab`, `exec` on trial) | what ran before, or the new release if boot loader or program was told already | [`recover`]: `Trial`, or `Idle` if it was not told |
 //! | `Trial` | the new release, attempts counted; the old one before the first start, and once they are spent | commit: `Idle`, installed; [`recover`] or rollback: `Returning` |
 //! | `Returning` | either, until the boot loader is told | [`recover`]: `Idle`, the release has failed |
 //!
@@ -57,7 +57,7 @@ pub enum Phase {
     Idle,
     /// Targets are being replaced.
     Installing(Plan),
-    /// The boot loader is being told to start another slot.
+    /// Boot loader or program is being told to start another release.
     Switching(Trial),
     /// A release is on trial.
     Trial(Trial),

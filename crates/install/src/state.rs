@@ -11,6 +11,8 @@ use crate::record::{DecodeError, Record, journal};
 const RECORD: &str = "record";
 /// Who changes the record holds its lock: the daemon and commands may do so side by side.
 const LOCK: &str = "lock";
+/// Who changes what becomes of a release on trial holds its lock, and asks boot loader or program only then.
+const TRIAL_LOCK: &str = "trial-lock";
 
 /// What a state folder holds, for those who only look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,8 +170,19 @@ impl<D: Disk> State<D> {
         }
     }
 
+    /// Keeps other processes from deciding about a trial until the result is dropped, and reads what they have decided.
+    pub(crate) fn lock_trial(&mut self) -> Result<D::File, Fault> {
+        let lock = self.wait_lock(TRIAL_LOCK)?;
+        self.refresh()?;
+        Ok(lock)
+    }
+
     fn lock(&self) -> Result<D::File, Fault> {
-        let path = self.folder.join(LOCK);
+        self.wait_lock(LOCK)
+    }
+
+    fn wait_lock(&self, name: &str) -> Result<D::File, Fault> {
+        let path = self.folder.join(name);
         self.disk.wait_lock(&path).at("lock", &path)
     }
 

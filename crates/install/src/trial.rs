@@ -20,6 +20,10 @@ pub(crate) enum Whereabouts {
 /// What starts releases on trial. Each method may be repeated.
 pub(crate) trait Chain {
     fn whereabouts(&self, trial: &Trial) -> Result<Whereabouts, Fault>;
+    /// As [`Chain::whereabouts`], of a release that boot loader or program may not have been told of.
+    fn untold_whereabouts(&self, trial: &Trial) -> Result<Whereabouts, Fault> {
+        self.whereabouts(trial)
+    }
     /// The release runs from the next start on.
     fn start_next(&self, trial: &Trial) -> Result<(), Fault>;
     /// The release stays.
@@ -39,21 +43,26 @@ pub(crate) fn check_none(record: &Record) -> Result<(), Fault> {
 }
 
 pub(crate) fn recover<D: Disk>(chain: &impl Chain, state: &mut State<D>) -> Result<Recovery, Fault> {
+    let _alone = state.lock_trial()?;
+    resume(chain, state)
+}
+
+fn resume<D: Disk>(chain: &impl Chain, state: &mut State<D>) -> Result<Recovery, Fault> {
     match state.record().phase.clone() {
         Phase::Idle | Phase::Installing(_) => Ok(Recovery::Nothing),
-        Phase::Switching(trial) => match chain.whereabouts(&trial)? {
-            // The boot loader was never told. What was received is still there, and will be proven again.
+        Phase::Switching(trial) => match chain.untold_whereabouts(&trial)? {
+            // Never told. What was received is still there, and will be proven again.
             Whereabouts::Gone => {
                 leave(state, &trial, |record| record.phase = Phase::Idle)?;
                 Ok(Recovery::Withdrawn { release: trial.release, lost: vec![] })
             }
             found => {
                 if found == Whereabouts::Awaits {
-                    // Who told the boot loader may have been killed before that was sure to survive a power cut.
+                    // Who told it may have been killed before that was sure to survive a power cut.
                     chain.start_next(&trial)?;
                 }
                 leave(state, &trial, |record| record.phase = Phase::Trial(trial.clone()))?;
-                recover(chain, state)
+                resume(chain, state)
             }
         },
         Phase::Trial(trial) => match chain.whereabouts(&trial)? {
@@ -66,8 +75,8 @@ pub(crate) fn recover<D: Disk>(chain: &impl Chain, state: &mut State<D>) -> Resu
 }
 
 pub(crate) fn commit<D: Disk>(chain: &impl Chain, state: &mut State<D>) -> Result<ReleaseId, Fault> {
-    state.refresh()?;
-    recover(chain, state)?;
+    let _alone = state.lock_trial()?;
+    resume(chain, state)?;
     let Phase::Trial(trial) = state.record().phase.clone() else { return Err(Fault::NoTrial) };
     if chain.whereabouts(&trial)? != Whereabouts::Runs {
         return Err(Fault::NotStarted { version: trial.release.version });
@@ -83,11 +92,11 @@ pub(crate) fn roll_back<D: Disk>(
     state: &mut State<D>,
     reason: Reason,
 ) -> Result<RolledBack, Fault> {
-    state.refresh()?;
+    let _alone = state.lock_trial()?;
     // One that was begun and did not succeed may still run.
     let is_running = |trial| Ok::<_, Fault>(chain.whereabouts(trial)? == Whereabouts::Runs);
     let still_runs = state.record().trial().map_or(Ok(false), is_running)?;
-    if let Recovery::GivenUp { release, .. } = recover(chain, state)? {
+    if let Recovery::GivenUp { release, .. } = resume(chain, state)? {
         return Ok(RolledBack { release, still_runs });
     }
     let Phase::Trial(trial) = state.record().phase.clone() else { return Err(Fault::NoTrial) };
@@ -114,8 +123,12 @@ fn give_up<D: Disk>(
     Ok(Recovery::GivenUp { release: trial.release.clone(), reason })
 }
 
-/// Changes the record if it still has this trial: another process may have ended it in the meantime.
-fn leave<D: Disk>(state: &mut State<D>, trial: &Trial, change: impl FnOnce(&mut Record)) -> Result<(), Fault> {
+/// Changes the record, which has this trial: whoever would end it waits for the lock.
+pub(crate) fn leave<D: Disk>(
+    state: &mut State<D>,
+    trial: &Trial,
+    change: impl FnOnce(&mut Record),
+) -> Result<(), Fault> {
     let is_same = state.update(|record| {
         let is_same = record.trial() == Some(trial);
         if is_same {

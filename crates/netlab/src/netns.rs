@@ -163,6 +163,30 @@ impl Lab {
         Ok(())
     }
 
+    /// Joins two hosts by a cable of their own, beside the bridge: an interface `cableN` in each, with the addresses
+    /// 10.78.N.1 and 10.78.N.2, and `fd78:N::1` and `fd78:N::2`. So that a host between two networks can be a router.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Tool`], as for a number that one of them has already.
+    pub fn cable(&self, number: u8, hosts: [&Host; 2]) -> Result<(), LabError> {
+        let [one, two] = hosts.map(Host::namespace);
+        let name = format!("cable{number}");
+        tools::ip(one, &format!("link add name {name} type veth peer name {name} netns {two}\n"))?;
+        for (nth, namespace) in [one, two].into_iter().enumerate() {
+            let end = nth + 1;
+            tools::ip(
+                namespace,
+                &format!(
+                    "addr add 10.78.{number}.{end}/24 dev {name}\n\
+                     addr add fd78:{number}::{end}/64 dev {name} nodad\n\
+                     link set {name} up\n"
+                ),
+            )?;
+        }
+        Ok(())
+    }
+
     /// Directory for the files of a test, removed with the lab and the last of its hosts and processes.
     #[must_use]
     pub fn directory(&self) -> &Path {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fleetcast_netlab::fleet::{Device, Fleet, GROUP, count, noise, write};
+use fleetcast_netlab::fleet::{Fleet, GROUP, count, noise, write};
 use fleetcast_netlab::netns::{Host, Process, Signal};
 use serde_json::{Value, json};
 
@@ -103,11 +103,6 @@ fn is_member(host: &Host, list: &str, group: &str) -> bool {
     host.enter(|| std::fs::read_to_string(Path::new(&path)).unwrap()).unwrap().to_lowercase().contains(group)
 }
 
-/// Starts without a group of the settings, which every device of the bench has otherwise.
-fn start(device: &Device, options: &str) -> fleetcast_netlab::fleet::Run {
-    device.start_without(options, &["--group"])
-}
-
 #[test]
 fn a_device_that_knows_a_domain_only_installs_from_the_senders_that_dns_names() {
     let Some(fleet) = Fleet::new("discover") else { return };
@@ -119,7 +114,7 @@ fn a_device_that_knows_a_domain_only_installs_from_the_senders_that_dns_names() 
         dns.start(true);
         let shown = if group.contains(':') { format!("[{group}]") } else { group.to_owned() };
         let device = fleet.device(name, &["app"]);
-        let mut run = start(&device, &format!("--once {}", dns.options()));
+        let mut run = device.start(&format!("--once {}", dns.options()));
         let found = run.wait_for("discovered");
         assert!(is_from(&found, &shown, &source) && found["origin"] == "dns", "{found}");
         // Who else sends to the group is not heard.
@@ -144,7 +139,7 @@ fn a_device_follows_the_zone_and_stays_where_it_is_while_dns_fails() {
     dns.zone(&records(&sender, &format!("\"group={V4}\"")));
     dns.start(true);
     let device = fleet.device("device", &["app"]);
-    let mut run = start(&device, &dns.options());
+    let mut run = device.start(&dns.options());
     run.wait_for("discovered");
     let send = fleet.send(&sender, &first, &format!("--rate 400k --group {V4}:4000"));
     run.wait_until("progress", |progress| count(progress, "have") > 50);
@@ -177,7 +172,7 @@ fn a_device_that_starts_without_dns_uses_what_it_remembers_and_asks_on() {
     dns.zone(&records(&sender, &format!("\"group={V4}\"")));
     let device = fleet.device("device", &["app"]);
     // Nothing is known, and nobody answers; then somebody does.
-    let mut run = start(&device, &dns.options());
+    let mut run = device.start(&dns.options());
     run.wait_until("warning", |warning| warning["code"].as_str().unwrap().starts_with("dns-"));
     assert!(run.all("discovered").is_empty());
     dns.start(true);
@@ -187,7 +182,7 @@ fn a_device_that_starts_without_dns_uses_what_it_remembers_and_asks_on() {
     assert_eq!(run.end(Signal::TERM), 0);
     drop(send);
     dns.stop();
-    let mut run = start(&device, &dns.options());
+    let mut run = device.start(&dns.options());
     let found = run.wait_for("discovered");
     assert!(is_from(&found, V4, sender.v4()) && found["origin"] == "remembered", "{found}");
     let _send = fleet.send(&sender, &second, &format!("--rate 20M --group {V4}:4000"));
@@ -196,7 +191,7 @@ fn a_device_that_starts_without_dns_uses_what_it_remembers_and_asks_on() {
     assert_eq!(run.end(Signal::TERM), 0);
     // A damaged one is as none.
     write(&remembered(&fleet, "device"), b"{\"v\":1");
-    let mut run = start(&device, &dns.options());
+    let mut run = device.start(&dns.options());
     run.wait_until("warning", |warning| warning["code"].as_str().unwrap().starts_with("dns-"));
     assert!(run.all("discovered").is_empty());
     assert_eq!(run.end(Signal::TERM), 0);
@@ -236,7 +231,7 @@ fn a_zone_that_lies_is_told_and_has_nothing_joined() {
         dns.start(true);
         let device = fleet.device(name, &["app"]);
         // What the settings say goes on beside.
-        let mut run = device.start(&dns.options());
+        let mut run = device.start(&format!("--group {GROUP} {}", dns.options()));
         run.wait_until("warning", |warning| warning["code"] == *code);
         assert!(!dns.discover(&device.host).0, "{name}");
         runs.push((device, run));

@@ -161,7 +161,15 @@ fn a_release_is_tried_on_block_devices_committed_by_its_health_check_and_a_sick_
     let first = release(&fleet, 1);
     let send = fleet.send(&sender, &first, "--rate 20M");
 
-    // A slot in use is not touched.
+    // A slot that cannot be written, or is in use, is told before anything is touched.
+    let loader = || fs::read(device.folder.join("slots")).unwrap();
+    let before = loader();
+    Done::run(Command::new("blockdev").arg("--setro").arg(at("kernel", "b"))).ok();
+    let mut run = device.start("");
+    let refused = run.wait_for("refused");
+    Done::run(Command::new("blockdev").arg("--setrw").arg(at("kernel", "b"))).ok();
+    assert_eq!(refused["code"], "slot-read-only", "{refused}");
+    kill_it(&mut run);
     Done::run(Command::new("mkfs.ext4").args(["-q"]).arg(at("rootfs", "b"))).ok();
     let mount = fleet.path("mounted");
     fs::create_dir(&mount).unwrap();
@@ -171,6 +179,7 @@ fn a_release_is_tried_on_block_devices_committed_by_its_health_check_and_a_sick_
     Done::run(Command::new("umount").arg(&mount)).ok();
     assert_eq!(refused["code"], "slot-busy", "{refused}");
     kill_it(&mut run);
+    assert_eq!(loader(), before);
 
     let mut run = device.start("--once");
     run.success();

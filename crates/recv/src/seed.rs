@@ -150,6 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn a_step_hashes_no_more_than_its_part_so_that_packets_need_not_wait() {
+        let (mut seed, hasher) = seed(64 * 512, 1);
+        for stride in [1, 2] {
+            (seed.next, seed.stride, seed.index) = (0, stride, Vec::new());
+            assert!(seed.index_on(&hasher).unwrap());
+            assert_eq!(seed.index.len(), STEP / 64);
+        }
+    }
+
+    #[test]
     fn large_and_small_seeds_share_the_room_by_their_size() {
         let (large, _) = seed(1000, 1);
         let (small, _) = seed(10, 1);

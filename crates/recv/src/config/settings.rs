@@ -404,7 +404,7 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
     name.is_some_and(|name| {
-        ["record", "lock", HISTORY, REMEMBERED, STATEMENT].contains(&name) || name.starts_with("scratch.")
+        ["record", "lock", "trial-lock", HISTORY, REMEMBERED, STATEMENT].contains(&name) || name.starts_with("scratch.")
     })
 }
 

@@ -95,6 +95,9 @@ fn what_is_wrong_is_told_with_line_and_key() {
     let folder = folder();
     check(&folder, GOOD).ok();
     check(&folder, &GOOD.replace("/data/app.img", "/var/lib/fleetcast/app.img")).ok();
+    let several = "[\"eth0\", \"wlan0\"]\nsource = [\"192.0.2.1\", \"192.0.2.2\", \"fd00::1\"]";
+    let groups = "\"232.1.1.1:5\", \"[ff35::1]:5\", \"239.255.70.67:4701\"";
+    check(&folder, &GOOD.replace("\"eth0\"", several).replace("\"239.255.70.67:4701\"", groups)).ok();
     let cases = [
         ("vendor", "vender = 1", "recv.toml:2: unknown field `vender`"),
         ("vendor", "vendor = 7", "recv.toml:2: invalid type"),
@@ -108,6 +111,13 @@ fn what_is_wrong_is_told_with_line_and_key() {
         ("trust", "threshold = 0\ntrust = [\"key.pem\"]", "recv.toml:2: trust: a threshold of 0"),
         ("classes", "classes = []", "recv.toml:3: classes: the list is empty"),
         ("interface", "interface = \"\"", "recv.toml:4: interface: it is empty"),
+        ("interface", "interface = []", "recv.toml:4: interface: it is empty"),
+        (
+            "interface",
+            "interface = 7",
+            "recv.toml:4: invalid type: integer `7`, expected a string or a list of strings",
+        ),
+        ("interface", "interface = [\"a\", \"b\", \"a\"]", "recv.toml:4: interface: a is named twice"),
         ("groups", "groups = [\"10.0.0.1:5077\"]", "recv.toml:5: groups: 10.0.0.1 is no multicast address"),
         ("groups", "groups = [\"239.77.1.1\"]", "recv.toml:5: groups: \"239.77.1.1\" is not ADDR:PORT"),
         ("groups", "groups = [\"232.1.1.1:5\"]", "recv.toml:5: groups: group 232.1.1.1 is source-specific"),
@@ -118,6 +128,17 @@ fn what_is_wrong_is_told_with_line_and_key() {
             "recv.toml:5: groups: [ff15::1]:5 is named twice",
         ),
         ("interface", "interface = \"eth0\"\nsource = \"me\"", "recv.toml:5: source: \"me\" is not an IP address"),
+        ("interface", "interface = \"eth0\"\nsource = []", "recv.toml:5: source: the list is empty"),
+        (
+            "interface",
+            "interface = \"eth0\"\nsource = [\"10.0.0.1\", \"fd00::1\"]",
+            "recv.toml:5: source: source fd00::1 is no unicast address of the family of any group",
+        ),
+        (
+            "groups",
+            "groups = [\"239.77.1.1:5\", \"[ff15::1]:5\"]\nsource = [\"10.0.0.1\"]",
+            "recv.toml:6: source: no source is of the family of group ff15::1",
+        ),
         ("state", "state = \"here\"", "recv.toml:6: state: \"here\" must be an absolute path"),
         ("state", "state = \"/x\"\nseeds = \"/y\"", "recv.toml:7: invalid type"),
         (

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::rc::Rc;
 
 use fleetcast_core::time::Instant;
@@ -103,6 +105,69 @@ fn power_is_cut_before_every_operation_and_the_program_gets_the_same_images_agai
         }
     }
     println!("{operations} operations");
+}
+
+/// A device that starts what is installed, if anything is, and an installer that can be asked what became of it.
+#[derive(Clone, Debug)]
+struct Started<D> {
+    installer: Installer<D>,
+    /// The new release was there when the device started.
+    is_new: bool,
+}
+
+impl<D: Disk> HandOver for Started<D> {
+    fn ask(&self, release: &ReleaseId, args: &[OsString]) -> Result<String, ProgramError> {
+        let has_it = matches!(self.installer.disk.stat(Path::new(INSTALLED)), Ok(Some(_)));
+        match args[0].to_str().unwrap() {
+            "install" => assert!(!self.is_new, "installed from inside itself, over the way back"),
+            // Of a release it never got it knows nothing.
+            "status" if !has_it => {
+                let status = ExitStatus::from_raw(1 << 8);
+                return Err(ProgramError::Failed { path: "/installer".into(), verb: "status".into(), status });
+            }
+            "status" => return Ok(if self.is_new { "new" } else { "pending" }.into()),
+            _ => {}
+        }
+        self.installer.ask(release, args)
+    }
+}
+
+fn run_on_trial<D: Disk + 'static>(
+    disk: &D,
+    is_new: bool,
+    packets: &[Vec<u8>],
+) -> Result<(Outcome, Standing), DeviceError> {
+    let program = Started { installer: Installer::new(disk, ""), is_new };
+    let names = TARGETS.iter().map(|(name, path, _)| (PathBuf::from(path), (*name).to_owned())).collect();
+    let backend = Box::new(ExecBackend::new(disk.clone(), program, names, true));
+    let mut running = Running::start_with(disk, backend, &config())?;
+    let outcome = running.feed(packets.to_vec())?;
+    Ok((outcome, running.device.standing()))
+}
+
+#[test]
+fn a_release_on_trial_is_never_installed_from_inside_itself_wherever_power_is_cut() {
+    let (job, seed) = (job(), seed());
+    let packets: Vec<_> = job.lossy(0.1, 3).collect();
+    let first = super::bench::disk();
+    let (_, operations) = failing(first.fork(), u64::MAX..u64::MAX, Errno::IO, |disk| {
+        assert_eq!(run_on_trial(disk, false, &packets).unwrap(), (Outcome::OnTrial, Standing::AwaitsStart));
+    });
+    let (mut from_new, mut again) = (0, 0);
+    for cut in 0..operations {
+        let (cut_off, _) = failing(first.fork(), cut..u64::MAX, Errno::IO, |disk| {
+            drop(run_on_trial(disk, false, &packets));
+        });
+        for after in reboots(&cut_off, seed ^ cut) {
+            let is_new = installed(&after).is_some();
+            let (_, standing) = run_on_trial(&after, is_new, &packets).unwrap();
+            *(if is_new { &mut from_new } else { &mut again }) += 1;
+            assert_eq!(standing, if is_new { Standing::Trying } else { Standing::AwaitsStart }, "cut {cut}");
+            assert_eq!((files(&after, ".part").len(), files(&after, "scratch").len()), (0, 0), "nothing is left");
+        }
+    }
+    println!("{operations} operations, {from_new} starts into the new release, {again} into the old one");
+    assert!(from_new > 0 && again > 0);
 }
 
 #[test]
