@@ -52,7 +52,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use error::LabError;
-pub use host::{Host, INTERFACE, INTERFACE_INDEX};
+pub use host::{Host, INTERFACE, INTERFACE_INDEX, SECOND_INTERFACE};
 pub use require::require_netns;
 pub use rustix::process::Signal;
 pub use spawn::Process;

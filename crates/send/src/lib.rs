@@ -1,6 +1,7 @@
 //! The head-end of Fleetcast: it multicasts a signed release, for ever and to nobody in particular.
 //!
-//! It holds no key and hears nothing: its socket drops whatever arrives. Memory does not grow with the images.
+//! It holds no key and hears nothing: its socket drops whatever arrives. Memory does not grow with the images. Only [`relay`], a
+//! command of its own, hears what others send.
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -10,6 +11,7 @@
 //! | [`batch`] | packets laid out for sending in trains |
 //! | [`pacing`] | when the next packet may go; pure |
 //! | [`driver`] | carousel, pacing and socket together |
+//! | [`relay`] | passes on what verified |
 //! | [`report`] | what the operator is told |
 //! | [`commands`] | the command line |
 
@@ -18,6 +20,7 @@ pub mod carousel;
 pub mod commands;
 pub mod driver;
 pub mod pacing;
+pub mod relay;
 pub mod release;
 pub mod report;
 pub mod source;

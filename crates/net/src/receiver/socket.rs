@@ -253,7 +253,7 @@ fn keep_others_out(socket: &Socket, place: &Place) -> io::Result<()> {
 }
 
 /// Asks for `bytes`, beyond the system's limit where the program may.
-fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+pub(crate) fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX / 2);
     let forced = sys::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value);
     forced.or_else(|_| socket.set_recv_buffer_size(bytes))
