@@ -79,6 +79,24 @@ impl Dns {
     }
 }
 
+/// Files that stand in for those of `/etc` on a host, see ip-netns(8).
+struct Etc(PathBuf);
+
+impl Etc {
+    fn new(host: &Host, dns: &Dns) -> Self {
+        let folder = Path::new("/etc/netns").join(host.namespace());
+        std::fs::create_dir_all(&folder).unwrap();
+        write(&folder.join("resolv.conf"), format!("nameserver {}\n", dns.host.v4()).as_bytes());
+        Self(folder)
+    }
+}
+
+impl Drop for Etc {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Records of one sender, and of the text.
 fn records(sender: &Host, text: &str) -> String {
     format!(
@@ -114,7 +132,10 @@ fn a_device_that_knows_a_domain_only_installs_from_the_senders_that_dns_names() 
         dns.start(true);
         let shown = if group.contains(':') { format!("[{group}]") } else { group.to_owned() };
         let device = fleet.device(name, &["app"]);
-        let mut run = device.start(&format!("--once {}", dns.options()));
+        // Asked for of the system in one case.
+        let _etc = Etc::new(&device.host, &dns);
+        let options = if name == "six" { format!("--domain {DOMAIN}") } else { dns.options() };
+        let mut run = device.start(&format!("--once {options}"));
         let found = run.wait_for("discovered");
         assert!(is_from(&found, &shown, &source) && found["origin"] == "dns", "{found}");
         // Who else sends to the group is not heard.
@@ -126,6 +147,8 @@ fn a_device_that_knows_a_domain_only_installs_from_the_senders_that_dns_names() 
         assert!(remembered(&fleet, name).exists());
         let (is_good, text) = dns.discover(&device.host);
         assert!(is_good && text.contains(&source), "{text}");
+        let (code, report) = device.doctor(&format!("--for 1s {}", dns.options()));
+        assert!(code == 0 && report.to_string().contains("\"discovered\""), "{report}");
         dns.stop();
     }
 }
@@ -149,7 +172,7 @@ fn a_device_follows_the_zone_and_stays_where_it_is_while_dns_fails() {
     run.wait_until("warning", |warning| warning["code"] == "dns-failure");
     dns.stop();
     run.wait_until("installed", |installed| installed["release"]["sequence"] == 1);
-    assert_eq!(run.all("discovered").len(), 1);
+    assert_eq!(run.all("discovered").len(), 1, "nothing was left or joined anew");
     drop(send);
     // The sender moves.
     let moved = "232.9.9.9";

@@ -18,7 +18,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::mpsc::{self, TryRecvError};
 
-use fleetcast_cli::CommandError;
 use fleetcast_core::time::Instant;
 use serde::Serialize;
 use tokio::task::AbortHandle;
@@ -26,11 +25,13 @@ use tokio::task::AbortHandle;
 use crate::config::{Config, Discover, Feed};
 use crate::events::Event;
 use memory::Memory;
-use plan::{Plan, State, beside};
-use resolve::{Found, ResolveError, resolve, service};
+use plan::State;
+use resolve::{Found, resolve, service};
 
 pub(crate) use dns::{MAX_SERVERS, SERVERS};
 pub(crate) use memory::REMEMBERED;
+pub(crate) use plan::beside;
+pub(crate) use resolve::ResolveError;
 
 /// Follows what DNS says of a domain. The questions are asked in a task of their own, so that reception goes on meanwhile.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl Discovery {
             }
             Some(Ok(Err(error))) => {
                 self.question = None;
-                self.fail(now, &error, tell);
+                self.fail(now, error.code(), &error, tell);
             }
             Some(Err(TryRecvError::Disconnected)) => {
                 self.question = None;
@@ -161,7 +162,8 @@ impl Discovery {
             Ok(plan) => plan,
             Err(source) => {
                 let name = service(&self.discover.domain);
-                return self.fail(now, &ResolveError::Answer { name, source }, tell);
+                let error = ResolveError::Answer { name, source };
+                return self.fail(now, error.code(), &error, tell);
             }
         };
         if is_partial {
@@ -170,7 +172,8 @@ impl Discovery {
                 self.is_fresh = true;
                 self.state.take(now, plan);
             }
-            return self.state.handle_failure(now, fastrand::u16(..));
+            let reason = format!("addresses of targets of {} cannot be found out", self.discover.domain);
+            return self.fail(now, "dns-partial", &reason, tell);
         }
         self.is_fresh = true;
         self.state.handle_answer(now, plan, ttl, fastrand::u16(..));
@@ -181,26 +184,23 @@ impl Discovery {
         }
     }
 
-    fn fail(&mut self, now: Instant, error: &ResolveError, tell: &mut dyn FnMut(Event)) {
+    fn fail(&mut self, now: Instant, code: &'static str, reason: &dyn fmt::Display, tell: &mut dyn FnMut(Event)) {
         self.state.handle_failure(now, fastrand::u16(..));
-        let code = error.code();
         if self.failed.replace(code) != Some(code) {
             let what = if self.state.is_empty() { "nothing is discovered yet" } else { "what is known stays" };
-            tell(Event::Warning { code, reason: format!("{error}; {what}, and DNS is asked again") });
+            tell(Event::Warning { code, reason: format!("{reason}; {what}, and DNS is asked again") });
         }
     }
 }
 
-/// What would be joined for a domain, by priority.
+/// What DNS says of a domain at this moment: feeds by priority, and the seconds that it holds.
 ///
 /// # Errors
 ///
-/// [`CommandError`] of kind `Failed`.
-pub(crate) async fn discover(discover: &Discover) -> Result<(Vec<Vec<Place>>, u64), CommandError> {
-    let found = resolve(discover).await.map_err(CommandError::failed)?;
-    let name = service(&discover.domain);
-    let plan = found.answer.plan().map_err(|source| ResolveError::Answer { name, source });
-    let plan: Plan = plan.map_err(CommandError::failed)?;
-    let places = plan.tiers().iter().map(|tier| tier.iter().map(Place::from).collect());
-    Ok((places.collect(), found.ttl.as_secs()))
+/// [`ResolveError`].
+pub(crate) async fn ask(discover: &Discover) -> Result<(Vec<Vec<Feed>>, u64), ResolveError> {
+    let found = resolve(discover).await?;
+    let refused = |source| ResolveError::Answer { name: service(&discover.domain), source };
+    let plan = found.answer.plan().map_err(refused)?;
+    Ok((plan.tiers().to_vec(), found.ttl.as_secs()))
 }

@@ -273,7 +273,8 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready { groups, interface, installed, .. } => {
-                write!(f, "listening to {} on {interface}, ", groups.join(", "))?;
+                let groups = if groups.is_empty() { "what DNS names".into() } else { groups.join(", ") };
+                write!(f, "listening to {groups} on {interface}, ")?;
                 match installed {
                     Some(release) => write!(f, "installed is {release}"),
                     None => f.write_str("nothing is installed yet"),

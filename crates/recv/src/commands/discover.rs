@@ -4,7 +4,7 @@ use fleetcast_cli::{CommandError, out, out_json};
 use serde::Serialize;
 
 use crate::config::Discover;
-use crate::discovery::{Place, discover};
+use crate::discovery::{Place, ask};
 
 /// Ask DNS which groups and senders a domain names
 ///
@@ -46,7 +46,9 @@ impl Args {
         let settings = Discover::of_flags(&self.domain, self.dns)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| CommandError::failed(format!("cannot wait for sockets: {e}")))?;
-        let (priorities, ttl) = runtime.block_on(discover(&settings))?;
+        let (priorities, ttl) = runtime.block_on(ask(&settings)).map_err(CommandError::failed)?;
+        let priorities: Vec<Vec<Place>> =
+            priorities.iter().map(|feeds| feeds.iter().map(Place::from).collect()).collect();
         if self.json {
             return out_json(&Report { v: 1, domain: settings.domain, ttl, priorities });
         }

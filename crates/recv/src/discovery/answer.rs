@@ -51,7 +51,7 @@ pub(super) struct Target {
 /// Why an answer is refused, all of it \[D-4\].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(super) enum AnswerError {
+pub(crate) enum AnswerError {
     /// More than a receiver looks at.
     #[error("{count} {what}, where {max} are possible")]
     TooMany { what: &'static str, count: usize, max: usize },

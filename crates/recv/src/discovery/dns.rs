@@ -32,7 +32,7 @@ pub(super) type Question = Name<Vec<u8>>;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DnsError {
+pub(crate) enum DnsError {
     /// No name server is known.
     #[error("no name server is known ({SERVERS}: {0})")]
     Servers(#[source] io::Error),

@@ -90,8 +90,7 @@ impl State {
         self.next = now.after(wait / 2 + wait / 2 * random.into() / u16::MAX.into());
     }
 
-    /// Takes a plan without asking later for it: DNS answered in part, and soon is asked again by
-    /// [`Self::handle_failure`].
+    /// Takes a plan, and leaves it as it is when DNS is asked again.
     pub(super) fn take(&mut self, now: Instant, plan: Plan) {
         if plan != self.plan {
             (self.plan, self.depth, self.quiet) = (plan, 1, now);
@@ -117,7 +116,7 @@ impl State {
 
 /// The groups of the settings, and beside them what was discovered. A group and port of the settings is as they say, whatever
 /// DNS says of it \[D-5\].
-pub(super) fn beside(settings: &[Feed], discovered: Vec<Feed>) -> Vec<Feed> {
+pub(crate) fn beside(settings: &[Feed], discovered: Vec<Feed>) -> Vec<Feed> {
     let is_new = |feed: &Feed| !settings.iter().any(|known| known.group == feed.group);
     settings.iter().cloned().chain(discovered.into_iter().filter(is_new)).collect()
 }

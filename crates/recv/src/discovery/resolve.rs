@@ -23,7 +23,7 @@ pub(super) struct Found {
 
 /// Why nothing is found.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ResolveError {
+pub(crate) enum ResolveError {
     /// No answer.
     #[error("cannot find out {kind} of {name}: {source}")]
     Dns { name: String, kind: Rtype, source: DnsError },
@@ -34,7 +34,7 @@ pub(super) enum ResolveError {
 
 impl ResolveError {
     /// Stable word for this error.
-    pub(super) const fn code(&self) -> &'static str {
+    pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Dns { source, .. } => source.code(),
             Self::Answer { source, .. } => source.code(),
