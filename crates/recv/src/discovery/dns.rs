@@ -1,7 +1,7 @@
 //! One question to the name servers, over UDP only: an answer that does not fit a datagram is none \[D-4\].
 //!
-//! The resolvers of crates take half as much room as the whole receiver has, with caches, TCP and names of all scripts. So
-//! messages are read and written by a crate, and what is left to do is here.
+//! A resolver with caches, TCP and names of all scripts would not fit into the receiver: that of `hickory-resolver` 0.26 has
+//! 1.4 MiB. So messages are read and written by a crate, and the little that is left to do is here.
 
 use std::fs::File;
 use std::io::{self, Read as _};
