@@ -38,7 +38,7 @@ use self::loss::Loss;
 use self::staging::Staging;
 use crate::manifest::Manifest;
 use crate::time::Instant;
-use crate::tree::Geometry;
+use crate::tree::{Geometry, TreeError};
 use crate::trust::{Envelope, StatementError, TrustedKeys, Verified, tsi_of, verify};
 use crate::wire::{HEADER_LEN, Header, Object, Packet, PageKind};
 use sha2::{Digest as _, Sha256};
@@ -302,6 +302,27 @@ impl Receiver {
         is_new
     }
 
+    /// Takes a page that was fetched, not sent: it is checked like any other, and to be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] if it is not the page of this cell; nothing has changed then.
+    pub fn handle_fetched_page<'a>(
+        &'a mut self,
+        component: u8,
+        cell: u32,
+        payload: &'a [u8],
+    ) -> Result<Actions<'a>, TreeError> {
+        self.work.clear();
+        if let Some(download) = &mut self.download {
+            let kind = PageKind::Page;
+            download.take_page(kind, component, cell, payload, &mut self.work)?;
+            // Before the chunks that it proves.
+            self.work.push_front(Work::Act(Step::StorePage { origin: Origin::Input, kind, component, cell }));
+        }
+        Ok(Actions { receiver: self, payload })
+    }
+
     /// Forgets what is there: the image did not have its SHA-256, so the storage is to be handed in anew, chunk by chunk.
     pub fn recheck(&mut self) {
         self.is_complete = false;
@@ -368,6 +389,12 @@ impl Receiver {
     #[must_use]
     pub fn has(&self, component: u8, position: u32) -> bool {
         self.download.as_ref().is_some_and(|download| download.has(component, position))
+    }
+
+    /// Chunks that a block lacks until it can be restored; 0 of one that does not exist.
+    #[must_use]
+    pub fn missing(&self, component: u8, block: u16) -> u16 {
+        self.download.as_ref().map_or(0, |download| download.missing(component, block))
     }
 
     /// Whether the page of a cell is at hand, so that [`Receiver::handle_stored_chunk`] can check the cell's chunks.

@@ -97,6 +97,34 @@ fn packets_in_any_order_and_repeated_do() {
 }
 
 #[test]
+fn a_fetched_page_is_kept_and_proves_what_waited_for_it_and_a_wrong_one_changes_nothing() {
+    let packets = cycle(&Release::of_vector("ok-two-blocks"), 0);
+    let (mut receiver, mut store) = (release::receiver(), Store::default());
+    let is = |codepoint: u8| move |packet: &&Vec<u8>| packet[3] == codepoint;
+    feed(&mut receiver, &mut store, packets.iter().find(is(0)).unwrap());
+    let page = &packets.iter().find(is(1)).unwrap()[HEADER_LEN..];
+    let first_cell = packets.iter().take_while(|packet| packet[3] != 2);
+    let chunks: Vec<_> = first_cell.filter(is(3)).collect();
+    for chunk in &chunks {
+        feed(&mut receiver, &mut store, chunk);
+    }
+    let mut wrong = page.to_vec();
+    wrong[7] ^= 1;
+    for wrong in [&wrong[..], &page[1..], &[]] {
+        assert!(receiver.handle_fetched_page(0, 0, wrong).is_err());
+    }
+    assert!(receiver.handle_fetched_page(0, 1, page).is_err());
+    assert!(receiver.handle_fetched_page(9, 0, page).is_err());
+    assert_eq!((receiver.progress().unwrap().have, store.pages.len()), (0, 0));
+    let before = receiver.missing(0, 0) + receiver.missing(0, 1);
+    store.carry_out(receiver.handle_fetched_page(0, 0, page).unwrap());
+    assert_eq!(receiver.progress().unwrap().have, chunks.len() as u64);
+    let missing = receiver.missing(0, 0) + receiver.missing(0, 1);
+    assert_eq!((usize::from(before - missing), receiver.missing(0, 2), receiver.missing(9, 0)), (chunks.len(), 0, 0));
+    assert_eq!(store.pages.get(&(0, 0)).map(Vec::as_slice), Some(page));
+}
+
+#[test]
 fn not_one_forged_byte_is_written_at_ten_times_the_rate() {
     let release = Release::of_vector("ok-two-blocks");
     let (first, last) = (release.images.first().unwrap(), cycle(&Release::of_vector("ok-small"), 0));

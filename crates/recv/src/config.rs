@@ -6,6 +6,7 @@ mod discover;
 mod feeds;
 mod file;
 mod install;
+mod repair;
 mod settings;
 
 use std::net::{IpAddr, SocketAddr};
@@ -64,6 +65,8 @@ pub struct Config {
     pub staging: usize,
     /// Time between two progress reports.
     pub progress: Duration,
+    /// Where what is missing may be fetched; `None` to fetch nothing.
+    pub repair: Option<Repair>,
     /// What the process may open.
     pub confine: Confine,
 }
@@ -79,13 +82,49 @@ impl Config {
     }
 }
 
-/// A domain whose groups and senders are found out from DNS, see spec §14.
+/// A domain whose groups and senders are found out from DNS, see spec §15.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discover {
     /// The domain, in lower case and without the last dot.
     pub domain: String,
     /// Name servers; none for those of the system.
     pub servers: Vec<SocketAddr>,
+}
+
+/// HTTP repair, see [`crate::repair`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// Whom to ask, in this order.
+    pub servers: Vec<Server>,
+    /// How long senders must have been silent.
+    pub after: Duration,
+    /// Percent of the chunks that may be missing then, at most.
+    pub missing_below: u8,
+    /// A device draws a moment of this time for its first request.
+    pub window: Duration,
+    /// Octets fetched for one release, at most.
+    pub max_octets: u64,
+    /// Bits per second, on average.
+    pub rate: u64,
+    /// Time that a request may take.
+    pub timeout: Duration,
+    /// Certificates of who may vouch for servers that are asked by TLS.
+    pub ca: PathBuf,
+}
+
+/// A folder of a web server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// It is asked by TLS.
+    pub tls: bool,
+    /// The part of its URL that names the server, as it is written.
+    pub authority: String,
+    /// The path of the folder, without a slash at its end.
+    pub path: String,
+    /// The server's address or name.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
 }
 
 /// A group, and whom to hear there.

@@ -1,4 +1,4 @@
-//! Groups and senders by a domain's name: SRV and TXT records in DNS, and addresses of hosts (spec §14).
+//! Groups and senders by a domain's name: SRV and TXT records in DNS, and addresses of hosts (spec §15).
 //!
 //! ```text
 //! resolve -> Answer --checked--> Plan -> State (priorities, when to ask again) -> feeds -> Listener
@@ -123,7 +123,6 @@ impl Discovery {
     /// Outside a tokio runtime.
     pub(crate) fn look(&mut self, now: Instant, tell: &mut dyn FnMut(Event)) -> Option<Vec<Feed>> {
         match self.question.as_ref().map(|question| question.answer.try_recv()) {
-            Some(Err(TryRecvError::Empty)) => {}
             Some(Ok(Ok(found))) => {
                 self.question = None;
                 self.take(now, found, tell);
@@ -137,7 +136,7 @@ impl Discovery {
                 self.state.handle_failure(now, fastrand::u16(..));
             }
             None if now >= self.state.next_question() => self.question = Some(Question::ask(self.discover.clone())),
-            None => {}
+            Some(Err(TryRecvError::Empty)) | None => {}
         }
         self.state.handle_time(now);
         let feeds = self.state.feeds();

@@ -170,7 +170,7 @@ async fn discovered(config: &Config, findings: &mut Vec<Finding>) -> Config {
         Err(error) => {
             // The daemon may remember what DNS does not say.
             let level = if config.feeds.is_empty() { Level::Wrong } else { Level::Warning };
-            let advice = "correct the zone (section 14 of the protocol), or see that a name server can be reached";
+            let advice = "correct the zone (section 15 of the protocol), or see that a name server can be reached";
             findings.push(Finding::new(level, error.code(), &error).advice(advice));
         }
     }

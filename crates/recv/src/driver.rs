@@ -1,5 +1,5 @@
-//! Signals and timers around a [`Device`]. One thread, beside that which writes events: the storage is worked on between two
-//! batches.
+//! Signals and timers around a [`Device`]. One thread, beside those that write events and ask web servers: the storage is
+//! worked on between two batches.
 
 mod care;
 mod end;
@@ -23,6 +23,7 @@ use crate::events::{Event, Progress, Traffic};
 use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
 use crate::progress::Reporter;
+use crate::repair::{Client, Reply};
 use crate::stall::{Watch, verified};
 use care::Care;
 use end::{End, Failure, Left};
@@ -87,6 +88,8 @@ struct Run {
     clock: Clock,
     watch: Watch,
     care: Care,
+    /// Web servers may be asked.
+    repair: Option<Client>,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
 }
@@ -118,10 +121,12 @@ impl Run {
         if outcome == Outcome::Installed && options.once {
             return Ok(None);
         }
+        let repair = config.repair.as_ref().map(Client::start).transpose();
+        let repair = repair.map_err(|e| Failure::new("repair", format!("cannot fetch what will be missing: {e}")))?;
         let now = clock.now();
         let discovery = Discovery::load(config, now);
         let (watch, care) = (Watch::new(now), Care::new(now));
-        let run = Self { device, net, discovery, clock, watch, care, heard_installed: false };
+        let run = Self { device, net, discovery, clock, watch, care, repair, heard_installed: false };
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
@@ -184,8 +189,16 @@ impl Run {
                     self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
                     self.discover(config, reporter);
                     self.look_for_stall(reporter);
+                    self.ask(reporter)?;
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
+                reply = reply(&mut self.repair) => {
+                    let outcome = self.device.handle_reply(self.clock.now(), reply, &mut |event| reporter.tell(&event))?;
+                    if let Some(end) = self.take(outcome, config, options, reporter) {
+                        return Ok(end);
+                    }
+                    self.ask(reporter)?;
+                }
                 outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
                     let (outcome, heard) = outcome.map_err(|e| self.broken(&e))??;
                     self.note(heard);
@@ -194,9 +207,12 @@ impl Run {
                     }
                 }
                 // While no datagram waits: only a yield to the runtime finds that out.
-                () = tokio::task::yield_now(), if self.device.can_reuse() => {
+                () = tokio::task::yield_now(), if self.device.can_reuse() || self.device.seeks_request() => {
                     if let Some(end) = self.reuse(config, options, reporter)? {
                         return Ok(end);
+                    }
+                    if self.device.seeks_request() {
+                        self.ask(reporter)?;
                     }
                 }
             }
@@ -224,6 +240,16 @@ impl Run {
         if let (Some(discovery), Some(source)) = (&mut self.discovery, heard) {
             discovery.handle_heard(self.clock.now(), source);
         }
+    }
+
+    /// Asks a web server for what is missing, if it is time.
+    fn ask(&mut self, reporter: &mut Reporter) -> Result<(), Failure> {
+        if let Some(client) = &self.repair
+            && let Some(request) = self.device.next_request(self.clock.now(), &mut |event| reporter.tell(&event))?
+        {
+            client.send(request);
+        }
+        Ok(())
     }
 
     /// Looks through a part of the old images.
@@ -317,6 +343,7 @@ impl Run {
             dropped: counters.dropped().collect(),
             kernel_drops: self.net.dropped(),
             overlong: self.net.overlong(),
+            repair: self.device.repair_counts(),
         }
     }
 
@@ -352,6 +379,14 @@ struct Heard {
     last: Option<IpAddr>,
     /// That of the last one that verified.
     verified: Option<IpAddr>,
+}
+
+/// The reply of a web server that was asked.
+async fn reply(repair: &mut Option<Client>) -> Reply {
+    match repair {
+        Some(client) => client.reply().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Takes one batch from a socket and feeds it to the device.

@@ -12,6 +12,7 @@ use fleetcast_install::record::Reason;
 use serde::Serialize;
 
 use crate::discovery::Place;
+use crate::repair::Counts;
 
 /// Version of the JSON form.
 const VERSION: u8 = 1;
@@ -53,6 +54,33 @@ pub enum Event {
         chunks: u64,
         /// Their octets.
         octets: u64,
+    },
+    /// The first request for what is missing of the release goes to a web server.
+    RepairStarted {
+        /// Where.
+        server: String,
+        /// Chunks that are missing.
+        missing: u64,
+    },
+    /// What was fetched of the release from web servers.
+    Repaired {
+        /// Chunks so far.
+        chunks: u64,
+        /// Pages so far.
+        pages: u64,
+        /// Octets that came for both.
+        octets: u64,
+    },
+    /// A web server did not give what it was asked for; told once for each server and cause.
+    RepairFailed {
+        /// Which.
+        server: String,
+        /// The word for the cause.
+        code: &'static str,
+        /// The cause.
+        reason: String,
+        /// It is asked no more for this release.
+        left_alone: bool,
     },
     /// How far it is; each interval while a release is received.
     Progress(Progress),
@@ -226,6 +254,9 @@ pub struct Traffic {
     pub kernel_drops: u64,
     /// Datagrams longer than `max-packet`.
     pub overlong: u64,
+    /// What was fetched from web servers, if any may be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Counts>,
 }
 
 /// An event as a line of JSON.
@@ -285,7 +316,21 @@ impl fmt::Display for Event {
             }
             Self::Resumed(chunks) => write!(f, "resumed: {chunks} are there and verified"),
             Self::Reused { chunks, octets } => write!(f, "{chunks} chunks ({octets} octets) were there in old images"),
-            Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.traffic.loss * 100.0),
+            Self::RepairStarted { server, missing } => write!(f, "fetching {missing} missing chunks from {server}"),
+            Self::Repaired { chunks, pages, octets } => {
+                write!(f, "fetched {chunks} chunks and {pages} pages in {octets} octets")
+            }
+            Self::RepairFailed { server, reason, left_alone, .. } => {
+                let end = if *left_alone { ", and is asked no more for this release" } else { "" };
+                write!(f, "{server} does not help: {reason}{end}")
+            }
+            Self::Progress(Progress { chunks, traffic }) => {
+                write!(f, "{chunks}, loss {:.1} %", traffic.loss * 100.0)?;
+                match traffic.repair {
+                    Some(Counts { octets: octets @ 1.., .. }) => write!(f, ", {octets} octets fetched"),
+                    _ => Ok(()),
+                }
+            }
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Rejoined { interface } => write!(f, "listening again on {interface}, which was gone or replaced"),
             Self::Discovered { domain, feeds, .. } if feeds.is_empty() => write!(f, "{domain} has no sender"),

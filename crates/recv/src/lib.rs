@@ -9,6 +9,7 @@
 //! | [`config`] | one file or flags, parsed once into checked types |
 //! | [`confine`] | what the process may open from its start on |
 //! | [`device`] | the receive session on its storage: datagrams in, installed releases out; no sockets, no clock |
+//! | [`repair`] | what is missing, fetched from web servers |
 //! | `seed` | old images, and where their chunks are |
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
@@ -32,6 +33,7 @@ pub mod events;
 mod ledger;
 mod listener;
 pub mod progress;
+pub mod repair;
 mod seed;
 mod stall;
 mod storage;

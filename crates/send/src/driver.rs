@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fleetcast_cli::CommandError;
 use fleetcast_net::{SendError, Sender};
@@ -11,11 +11,11 @@ use fleetcast_net::{SendError, Sender};
 use crate::batch::Batch;
 use crate::carousel::Carousel;
 use crate::pacing::{Pace, Pacer};
-use crate::report::{Event, Progress, Sent};
+use crate::report::{Event, LayerSent, Progress, Sent};
 use crate::source::CellError;
 use crate::timer::Timer;
 
-/// Octets after which a batch is sent, even if more may go.
+/// Octets after which batches are sent, even if more may go.
 const BATCH: usize = 128 << 10;
 
 /// Wait before the system is tried again.
@@ -87,7 +87,8 @@ pub async fn run(
     let origin = Instant::now();
     let pacer = Pacer::new(pace, carousel.source().max_packet(), Duration::ZERO);
     let (sent, link) = (Sent::default(), Link { has_carrier: true, ..Link::default() });
-    let mut drive = Drive { carousel, sender, pacer, cycles, origin, sent, link, tell };
+    let layers = vec![LayerSent::default(); carousel.layers().count().into()];
+    let mut drive = Drive { carousel, sender, pacer, cycles, origin, sent, layers, link, told_clock: None, tell };
     let result = drive.run(stop).await;
     let reason = match &result {
         Ok(End::Cycles) => "cycles",
@@ -95,8 +96,8 @@ pub async fn run(
         Err(error) => error.code(),
     };
     let (cycles, _) = drive.carousel.progress();
-    let sent = drive.sent();
-    (drive.tell)(&Event::Stopped { reason, cycles, sent });
+    let (sent, layers) = (drive.sent(), drive.layers());
+    (drive.tell)(&Event::Stopped { reason, cycles, sent, layers });
     result
 }
 
@@ -107,7 +108,11 @@ struct Drive<'a> {
     cycles: Option<u64>,
     origin: Instant,
     sent: Sent,
+    /// What of it went on each layer.
+    layers: Vec<LayerSent>,
     link: Link,
+    /// When it was last told that the clock was followed.
+    told_clock: Option<Instant>,
     tell: &'a mut dyn FnMut(&Event),
 }
 
@@ -130,7 +135,7 @@ impl Drive<'_> {
         let mut stop = pin!(stop);
         let timer = Timer::new().map_err(RunError::Timer)?;
         self.check_link(self.carousel.source().max_packet())?;
-        let mut batch = Batch::default();
+        let mut batches: Vec<_> = self.layers.iter().map(|_| Batch::default()).collect();
         let mut meter = Meter { at: Duration::ZERO, octets: 0 };
         let mut complete = 0;
         loop {
@@ -138,19 +143,20 @@ impl Drive<'_> {
             if now >= meter.next() {
                 let rate = meter.read(now, self.sent.octets);
                 let (cycles, part) = self.carousel.progress();
-                let sent = self.sent();
-                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent }));
+                let (sent, layers) = (self.sent(), self.layers());
+                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, layers }));
             }
-            if batch.is_empty() {
-                batch.clear();
-                self.fill(&mut batch, now)?;
+            if batches.iter().all(Batch::is_empty) {
+                batches.iter_mut().for_each(Batch::clear);
+                self.fill(&mut batches, now)?;
             }
+            let is_idle = batches.iter().all(Batch::is_empty);
             let work = async {
-                if batch.is_empty() {
+                if is_idle {
                     let until = self.pacer.next_send(self.carousel.next_len()).min(meter.next());
                     timer.sleep(until.saturating_sub(now)).await.map_err(RunError::Timer)
                 } else {
-                    self.send(&mut batch, &timer).await
+                    self.send(&mut batches, &timer).await
                 }
             };
             tokio::select! {
@@ -159,7 +165,7 @@ impl Drive<'_> {
                 () = &mut stop => return Ok(End::Stopped),
             }
             let (cycles, _) = self.carousel.progress();
-            if cycles > complete && batch.is_empty() {
+            if cycles > complete && batches.iter().all(Batch::is_empty) {
                 complete = cycles;
                 let sent = self.sent();
                 (self.tell)(&Event::Cycle { cycles, sent });
@@ -188,49 +194,72 @@ impl Drive<'_> {
         }
     }
 
-    /// Adds the packets that may go at `now`.
-    fn fill(&mut self, batch: &mut Batch, now: Duration) -> Result<(), CellError> {
+    /// Adds the packets that may go at `now` to the batch of their layer.
+    fn fill(&mut self, batches: &mut [Batch], now: Duration) -> Result<(), CellError> {
+        let mut octets = 0;
         loop {
-            let octets = self.carousel.next_len();
-            if batch.octets() >= BATCH || self.is_complete() || !self.pacer.may_send(now, octets) {
+            if self.carousel.is_between_cells()
+                && self.carousel.follow(unix_now())
+                && is_due(&mut self.told_clock, WARN_EVERY)
+            {
+                let reason = "the place in the cycle was not the clock's and is set anew: the clock was set, or this sender \
+                              was slower than its rate";
+                (self.tell)(&Event::Warning { code: "clock", reason: reason.into() });
+            }
+            let len = self.carousel.next_len();
+            if octets >= BATCH || self.is_complete() || !self.pacer.may_send(now, len) {
                 return Ok(());
             }
+            let Some(batch) = batches.get_mut(self.carousel.next_layer()) else { return Ok(()) };
             self.carousel.next_packet(batch)?;
-            self.pacer.sent(octets);
+            self.pacer.sent(len);
+            octets += len;
         }
     }
 
-    /// Sends a batch. If the system cannot for now, what is left of it stays and the call returns after a while.
-    async fn send(&mut self, batch: &mut Batch, timer: &Timer) -> Result<(), RunError> {
-        while let Some((datagrams, segment)) = batch.first_run() {
-            match self.attempt(datagrams, segment).await {
-                Ok(()) => {
-                    if self.link.failing.take().is_some() {
-                        // What waited goes at once; what the pacer gathered meanwhile must not go with it.
-                        self.pacer.empty(self.origin.elapsed());
+    /// Sends batches, one for each layer. If the system cannot for now, what is left of them stays and the call returns
+    /// after a while.
+    async fn send(&mut self, batches: &mut [Batch], timer: &Timer) -> Result<(), RunError> {
+        for (layer, batch) in batches.iter_mut().enumerate() {
+            while let Some((datagrams, segment)) = batch.first_run() {
+                match self.attempt(layer, datagrams, segment).await {
+                    Ok(()) => {
+                        if self.link.failing.take().is_some() {
+                            // What waited goes at once; what the pacer gathered meanwhile must not go with it.
+                            self.pacer.empty(self.origin.elapsed());
+                        }
+                        let packets = datagrams.len().div_ceil(segment.max(1)) as u64;
+                        self.note(layer, packets, datagrams.len() as u64);
+                        batch.take_run();
                     }
-                    self.sent.packets += datagrams.len().div_ceil(segment.max(1)) as u64;
-                    self.sent.octets += datagrams.len() as u64;
-                    batch.take_run();
+                    Err(SendError::Transient(error)) => {
+                        self.failed(&error);
+                        return timer.sleep(RETRY).await.map_err(RunError::Timer);
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                Err(SendError::Transient(error)) => {
-                    self.failed(&error);
-                    return timer.sleep(RETRY).await.map_err(RunError::Timer);
-                }
-                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
+    fn note(&mut self, layer: usize, packets: u64, octets: u64) {
+        self.sent.packets += packets;
+        self.sent.octets += octets;
+        if let Some(layer) = self.layers.get_mut(layer) {
+            layer.packets += packets;
+            layer.octets += octets;
+        }
+    }
+
     /// Sends, if there is a carrier: without, the system would take the packets and drop them.
-    async fn attempt(&mut self, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
+    async fn attempt(&mut self, layer: usize, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
         let interface = self.sender.interface();
         if is_due(&mut self.link.looked, LOOK) {
             self.link.has_carrier = interface.is_running().unwrap_or(true);
         }
         if self.link.has_carrier {
-            return self.sender.send(datagrams, segment).await;
+            return self.sender.send_on(layer, datagrams, segment).await;
         }
         let reason = format!("interface {} is down or has no carrier", interface.name());
         Err(SendError::Transient(io::Error::new(io::ErrorKind::NetworkDown, reason)))
@@ -269,6 +298,17 @@ impl Drive<'_> {
     fn sent(&self) -> Sent {
         Sent { seconds: self.origin.elapsed().as_secs_f64(), ..self.sent }
     }
+
+    /// What went on each layer; of a single one there is nothing to tell that is not told.
+    fn layers(&self) -> Vec<LayerSent> {
+        if self.layers.len() > 1 { self.layers.clone() } else { Vec::new() }
+    }
+}
+
+/// Time since the beginning of 1970, by the system's clock; a clock before that stands still.
+#[must_use]
+pub fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Whether `last` is at least `every` ago or never was; if so, it is at this moment.

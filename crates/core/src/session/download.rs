@@ -80,6 +80,11 @@ impl Download {
         self.state(component).is_some_and(|state| state.have.get(position))
     }
 
+    /// Chunks that a block lacks.
+    pub(super) fn missing(&self, component: u8, block: u16) -> u16 {
+        self.state(component).and_then(|state| state.missing.get(usize::from(block))).map_or(0, |&count| count)
+    }
+
     pub(super) fn knows_page(&self, component: u8, cell: u32) -> bool {
         self.pages.contains(Key { kind: PageKind::Page, component, cell })
     }

@@ -192,6 +192,17 @@ impl Status {
                 "daemon",
                 format!("process {}, {came} packets, {chunks} chunks and {pages} pages verified", daemon["pid"]),
             );
+            if let repair @ Value::Object(_) = &daemon["repair"] {
+                let count = |key: &str| repair[key].as_u64().unwrap_or_default();
+                let (requests, octets, failed) = (count("requests"), count("octets"), count("failed"));
+                let (chunks, pages) = (count("chunks"), count("pages"));
+                line(
+                    "fetched",
+                    format!(
+                        "{chunks} chunks and {pages} pages in {octets} octets; {failed} of {requests} requests failed"
+                    ),
+                );
+            }
         }
         if let Some(release) = &self.pending {
             line("pending", format!("{release}: its install was interrupted, the next start finishes it"));

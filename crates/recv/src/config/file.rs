@@ -46,6 +46,7 @@ pub(super) struct File {
     pub(super) trial: Trial,
     #[serde(default)]
     pub(super) hooks: Hooks,
+    pub(super) repair: Option<Repair>,
     #[serde(default)]
     pub(super) confine: Confine,
 }
@@ -113,6 +114,19 @@ pub(super) struct Hooks {
     pub(super) after_install: Option<Command>,
     pub(super) after_commit: Option<Command>,
     pub(super) after_rollback: Option<Command>,
+    pub(super) timeout: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Repair {
+    pub(super) servers: Spanned<Vec<String>>,
+    pub(super) after: Option<Spanned<String>>,
+    pub(super) missing_below: Option<Spanned<u8>>,
+    pub(super) window: Option<Spanned<String>>,
+    pub(super) max_octets: Option<Spanned<String>>,
+    pub(super) rate: Option<Spanned<String>>,
+    pub(super) ca: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<String>>,
 }
 

@@ -11,7 +11,7 @@ use fleetcast_install::record::check_target;
 use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
-use super::{Config, ConfigError, Confine, TargetPlace, discover, feeds, install};
+use super::{Config, ConfigError, Confine, TargetPlace, discover, feeds, install, repair};
 use crate::device::STATEMENT;
 use crate::discovery::REMEMBERED;
 use crate::ledger::HISTORY;
@@ -240,6 +240,7 @@ impl Settings {
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
+            repair: repair::repair(&source, file.repair)?,
             confine: confine(&source, &file.confine)?,
         })
     }
@@ -308,7 +309,7 @@ fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8
 }
 
 /// A path for flags as for files; flags may give it relative to the working folder.
-fn place_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
+pub(super) fn place_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
     let path = Path::new(text);
     let path = if at.0.starts_with("--") { std::path::absolute(path).map_err(|e| at.wrong(e))? } else { path.into() };
     check_target(&path).map(|()| path.clone()).map_err(|_| {

@@ -114,7 +114,7 @@ impl Answer {
     ///
     /// The first [`AnswerError`].
     ///
-    /// Spec §14 \[D-2 to D-5\].
+    /// Spec §15 \[D-2 to D-5\].
     pub(super) fn plan(&self) -> Result<Plan, AnswerError> {
         if !self.check_targets()? {
             return Ok(Plan::default());

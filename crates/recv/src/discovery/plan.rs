@@ -11,9 +11,9 @@ use crate::config::Feed;
 /// Time without anything from the senders joined until those of the next priority are joined too \[D-6\].
 const QUIET: Duration = Duration::from_secs(30);
 /// Least and longest time until DNS is asked again, whatever the TTL \[D-7\].
-const TTL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3600));
+const TTL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_hours(1));
 /// Time until DNS is asked again after the first failure, and after many \[D-7\].
-const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(10));
 
 /// What can be joined: a list of feeds for each priority, the one that is wanted most first; no feed is without sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,9 +165,9 @@ mod tests {
     fn a_new_answer_begins_with_its_first_priority_and_the_same_changes_nothing() {
         let mut state = State::new(at(0), plan(&[&[1], &[2]]));
         state.handle_time(at(30));
-        state.handle_answer(at(31), plan(&[&[1], &[2]]), Duration::from_secs(60), 0);
+        state.handle_answer(at(31), plan(&[&[1], &[2]]), Duration::from_mins(1), 0);
         assert_eq!(state.feeds(), [feed(&[1, 2])]);
-        state.handle_answer(at(32), plan(&[&[3], &[2]]), Duration::from_secs(60), 0);
+        state.handle_answer(at(32), plan(&[&[3], &[2]]), Duration::from_mins(1), 0);
         assert_eq!(state.feeds(), [feed(&[3])]);
     }
 

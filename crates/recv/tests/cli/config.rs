@@ -83,10 +83,11 @@ fn the_example_is_good() {
     // The defaults it shows are good too.
     let shown = |line: &str| match line.strip_prefix('#') {
         Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) && key.contains(" = ") => key.to_owned(),
+        Some(table) if table.starts_with('[') => table.to_owned(),
         _ => line.to_owned(),
     };
     let all = example.lines().map(shown).collect::<Vec<_>>().join("\n");
-    assert!(all.contains("\nmax-size = ") && all.contains("\nstaging = "));
+    assert!(all.contains("\nmax-size = ") && all.contains("\nstaging = ") && all.contains("\n[repair]\n"));
     check(&folder, &all).ok();
 }
 
@@ -210,6 +211,45 @@ fn what_is_wrong_is_told_with_line_and_key() {
     folder.recv(&["check-config", "missing.toml"]).failed(78, &["missing.toml: cannot read it: No such file"]);
     folder.write("recv.toml", b"\xff\xfe");
     folder.recv(&["check-config", "recv.toml"]).failed(78, &["recv.toml: cannot read it"]);
+}
+
+#[test]
+fn servers_for_repair_are_folders_by_url_and_limits_are_checked() {
+    let folder = folder();
+    let with = |table: &str| check(&folder, &format!("{GOOD}[repair]\n{table}\n"));
+    for url in ["http://192.0.2.20", "http://[2001:db8::1]:8080/fleetcast/", "http://updates.acme.example/a/b"] {
+        with(&format!("servers = [\"{url}\"]")).ok();
+    }
+    for (url, problem) in [
+        ("updates.acme.example/a", "is no URL of a folder"),
+        ("ftp://192.0.2.20/", "is no URL of a folder"),
+        ("http:///a", "is no URL of a folder"),
+        ("http://me:secret@192.0.2.20/a", "is no URL of a folder"),
+        ("http://192.0.2.20/a?b=c", "is no URL of a folder"),
+        ("http://192.0.2.20/a#b", "is no URL of a folder"),
+        ("http://192.0.2.20:99999/a", "is no URL of a folder"),
+    ] {
+        with(&format!("servers = [\"{url}\"]")).failed(78, &["recv.toml:11: servers: ", url, problem]);
+    }
+    if !cfg!(feature = "https") {
+        with("servers = [\"https://192.0.2.20/a\"]")
+            .failed(78, &["recv.toml:11: servers: ", "asks for TLS", "feature https"]);
+    }
+    with("servers = []").failed(78, &["recv.toml:11: servers: 0 are named, where 1 to 8 are possible"]);
+    with("after = \"1min\"").failed(78, &["missing field `servers`"]);
+    for (key, problem) in [
+        ("missing-below = 0", "recv.toml:12: missing-below: 1 to 100 are possible"),
+        ("missing-below = 101", "recv.toml:12: missing-below: 1 to 100 are possible"),
+        ("after = \"soon\"", "recv.toml:12: after: "),
+        ("window = \"25h\"", "recv.toml:12: window: longer than 24h"),
+        ("max-octets = \"much\"", "recv.toml:12: max-octets: "),
+        ("rate = \"0\"", "recv.toml:12: rate: "),
+        ("timeout = \"0.5\"", "recv.toml:12: timeout: shorter than 1s"),
+        ("ca = \"ca.pem\"", "recv.toml:12: ca: \"ca.pem\" must be an absolute path"),
+        ("retries = 3", "recv.toml:12: unknown field `retries`"),
+    ] {
+        with(&format!("servers = [\"http://192.0.2.20\"]\n{key}")).failed(78, &[problem]);
+    }
 }
 
 #[test]
