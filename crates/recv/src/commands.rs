@@ -1,6 +1,7 @@
 //! The command line of `fleetcast-recv`: one module per command, each `Args` and `run`.
 
 mod check_config;
+mod discover;
 mod doctor;
 mod receive;
 mod status;
@@ -44,6 +45,7 @@ enum Command {
     Commit(verdict::CommitArgs),
     Rollback(verdict::RollbackArgs),
     CheckConfig(check_config::Args),
+    Discover(discover::Args),
 }
 
 impl Cli {
@@ -60,6 +62,7 @@ impl Cli {
             Command::Commit(args) => args.run(),
             Command::Rollback(args) => args.run(),
             Command::CheckConfig(args) => args.run(),
+            Command::Discover(args) => args.run(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A flag overrides the key of the file. What is wrong is told with the file, line and key, or with the flag.
 
+mod discover;
 mod feeds;
 mod file;
 mod install;
@@ -38,9 +39,11 @@ pub struct Config {
     pub ignore_waves: bool,
     /// Names or addresses of the interfaces to join on; at least one.
     pub interfaces: Vec<String>,
-    /// What to hear.
+    /// What to hear; it may be empty if there is a domain to ask.
     pub feeds: Vec<Feed>,
-    /// Most layers that are joined of each group, which is that of the base layer; 1 to 8.
+    /// Where to ask what else to hear.
+    pub discover: Option<Discover>,
+    /// Most layers that are joined of each group.
     pub layers: u8,
     /// Where images go.
     pub targets: Vec<TargetPlace>,
@@ -71,11 +74,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// What to hear for so many layers.
-    pub(crate) fn layered(&self, layers: u8) -> Vec<Feed> {
-        (0..layers).flat_map(|layer| self.feeds.iter().filter_map(move |feed| feed.layer(layer))).collect()
-    }
-
     /// Whether programs are run.
     #[must_use]
     pub fn has_programs(&self) -> bool {
@@ -84,6 +82,15 @@ impl Config {
         let all = [before_install, after_install, after_commit, after_rollback, health_check, restart];
         self.install != Install::File || all.into_iter().any(Option::is_some)
     }
+}
+
+/// A domain whose groups and senders are found out from DNS, see spec §15.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discover {
+    /// The domain, in lower case and without the last dot.
+    pub domain: String,
+    /// Name servers; none for those of the system.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// HTTP repair, see [`crate::repair`].
@@ -129,18 +136,23 @@ pub struct Feed {
     pub group: SocketAddr,
     /// Addresses of the senders to hear, of the group's family; none for all.
     pub sources: Vec<IpAddr>,
+    /// Layers that are sent there, 1 to 8: the group is that of the base layer, and the others have the next addresses.
+    pub layers: u8,
 }
 
 impl Feed {
-    /// The same of a layer: so many addresses above. `None` if there is no such address.
+    /// What it is of one layer. `None` if there is no such layer, or no such address.
     pub(crate) fn layer(&self, layer: u8) -> Option<Self> {
+        if layer >= self.layers {
+            return None;
+        }
         let ip = match self.group.ip() {
             IpAddr::V4(ip) => IpAddr::V4(ip.to_bits().checked_add(layer.into())?.into()),
             IpAddr::V6(ip) => IpAddr::V6(ip.to_bits().checked_add(layer.into())?.into()),
         };
         let mut group = self.group;
         group.set_ip(ip);
-        Some(Self { group, sources: self.sources.clone() })
+        Some(Self { group, sources: self.sources.clone(), layers: 1 })
     }
 
     /// What it is on one interface.

@@ -33,6 +33,7 @@ use landlock::{
 };
 
 use crate::config::{Config, ConfineMode, TargetPlace};
+use crate::discovery::SERVERS;
 use crate::events::Event;
 
 /// What [`Level::Full`] has all of: Linux 6.12. Fixed, so that a newer kernel denies nothing that was not tried out.
@@ -135,6 +136,10 @@ impl Rules {
         let own = std::iter::once(config.state.clone()).chain(config.runtime.clone());
         let write = own.chain(paths).chain(config.confine.write.iter().cloned());
         let (mut read, mut connect) = (config.seeds.clone(), Vec::new());
+        if config.discover.as_ref().is_some_and(|discover| discover.servers.is_empty()) {
+            read.push(SERVERS.into());
+            read.extend(resolver_folder());
+        }
         for server in config.repair.iter().flat_map(|repair| &repair.servers) {
             connect.push(server.port);
             if server.tls {

@@ -12,6 +12,7 @@
 //! | what is told of | codes |
 //! | --- | --- |
 //! | settings and state | `settings`, `record` |
+//! | the domain, if there is one | `discovered`, else the word for why not (`dns-...`) |
 //! | an interface | `interface` if it is good, `interface-unknown`, `interface-down`, `interface-carrier`, `interface-multicast` |
 //! | other programs | `joined`, `not-joined`, `port-shared`, `port-taken` |
 //! | the kernel | `igmp-version`, `mld-version`, `join-limit`, `join-socket`, `receive-buffer`, `kernel-drops`, `overlong` |
@@ -33,6 +34,7 @@ use fleetcast_install::{Loaded, RealFs, load};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
+use crate::discovery::{self, Place};
 
 /// How bad a finding is, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -138,14 +140,41 @@ impl fmt::Display for Report {
 /// Outside a tokio runtime with I/O and time enabled.
 pub(crate) async fn examine(config: &Config, time: Duration) -> Report {
     let mut findings = vec![Finding::new(Level::Ok, "settings", "the settings are good")];
+    let config = &discovered(config, &mut findings).await;
     let record = record(config, &mut findings);
     let interfaces = host::interfaces(config, &mut findings);
-    if interfaces.is_empty() {
+    if interfaces.is_empty() || config.feeds.is_empty() {
         return Report::new(findings);
     }
     host::memberships(config, &interfaces, &mut findings);
     Box::pin(listen::listen(config, &record, &interfaces, time, &mut findings)).await;
     Report::new(findings)
+}
+
+/// The settings, with the groups of the first priority that DNS names.
+async fn discovered(config: &Config, findings: &mut Vec<Finding>) -> Config {
+    let mut config = config.clone();
+    let Some(discover) = &config.discover else { return config };
+    match discovery::ask(discover).await {
+        Ok((mut priorities, _)) if !priorities.is_empty() => {
+            let feeds = priorities.swap_remove(0);
+            let places: Vec<_> = feeds.iter().map(|feed| Place::from(feed).to_string()).collect();
+            let seen = format_args!("{} names {}", discover.domain, places.join("; "));
+            findings.push(Finding::new(Level::Ok, "discovered", seen));
+            config.feeds = discovery::beside(&config.feeds, feeds);
+        }
+        Ok(_) => {
+            let level = if config.feeds.is_empty() { Level::Wrong } else { Level::Note };
+            findings.push(Finding::new(level, "discovered", format_args!("{} has no sender", discover.domain)));
+        }
+        Err(error) => {
+            // The daemon may remember what DNS does not say.
+            let level = if config.feeds.is_empty() { Level::Wrong } else { Level::Warning };
+            let advice = "correct the zone (section 15 of the protocol), or see that a name server can be reached";
+            findings.push(Finding::new(level, error.code(), &error).advice(advice));
+        }
+    }
+    config
 }
 
 /// The device record; that of a new device if there is none.

@@ -19,12 +19,13 @@ use tokio::time::MissedTickBehavior;
 use crate::config::Config;
 use crate::confine::{self, Level};
 use crate::device::{self, Device, DeviceError, Outcome};
+use crate::discovery::Discovery;
 use crate::events::{Event, Progress, Traffic};
 use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
 use crate::progress::Reporter;
 use crate::repair::{Client, Reply};
-use crate::stall::Watch;
+use crate::stall::{Watch, verified};
 use care::Care;
 use end::{End, Failure, Left};
 use layering::Layering;
@@ -85,6 +86,7 @@ impl Signals {
 struct Run {
     device: Device<RealFs>,
     net: Listener,
+    discovery: Option<Discovery>,
     clock: Clock,
     watch: Watch,
     care: Care,
@@ -125,9 +127,10 @@ impl Run {
         let repair = config.repair.as_ref().map(Client::start).transpose();
         let repair = repair.map_err(|e| Failure::new("repair", format!("cannot fetch what will be missing: {e}")))?;
         let now = clock.now();
+        let discovery = Discovery::load(config, now);
         let (watch, care) = (Watch::new(now), Care::new(now));
         let layering = Layering::new(now, config, seed.first_chunk().map_or(0, |&half| u64::from_be_bytes(half)));
-        let run = Self { device, net, clock, watch, care, repair, layering, heard_installed: false };
+        let run = Self { device, net, discovery, clock, watch, care, repair, layering, heard_installed: false };
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
@@ -188,9 +191,10 @@ impl Run {
                         return Ok(end);
                     }
                     self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
+                    self.discover(config, reporter);
                     self.look_for_stall(reporter);
                     self.ask(reporter)?;
-                    self.look_for_layers(config, reporter);
+                    self.look_for_layers(reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
                 reply = reply(&mut self.repair) => {
@@ -201,8 +205,9 @@ impl Run {
                     self.ask(reporter)?;
                 }
                 outcome = batch(&mut self.net, &mut self.device, &mut self.layering, self.clock, options.simulated_loss, reporter) => {
-                    let outcome = outcome.map_err(|e| self.broken(&e))??;
-                    self.look_for_layers(config, reporter);
+                    let (outcome, heard) = outcome.map_err(|e| self.broken(&e))??;
+                    self.note(heard);
+                    self.look_for_layers(reporter);
                     if let Some(end) = self.take(outcome, config, options, reporter) {
                         return Ok(end);
                     }
@@ -217,6 +222,30 @@ impl Run {
                     }
                 }
             }
+        }
+    }
+
+    /// Follows what DNS says.
+    fn discover(&mut self, config: &Config, reporter: &mut Reporter) {
+        let Some(discovery) = &mut self.discovery else { return };
+        let now = self.clock.now();
+        let Some(feeds) = discovery.look(now, &mut |event| reporter.tell(&event)) else { return };
+        self.layering.set_feeds(now, feeds);
+        match self.net.change(&self.layering.wanted()) {
+            Ok(()) => self.tell_buffer(config, reporter),
+            Err(error) => {
+                let code = error.code();
+                reporter.tell(&Event::Warning { code, reason: format!("{}; trying again", CommandError::from(error)) });
+            }
+        }
+    }
+
+    /// Lets discovery know who is heard: a packet that verified counts, or any while all that is sent is installed.
+    fn note(&mut self, Heard { last, verified }: Heard) {
+        let is_idle = self.heard_installed && self.device.chunks().is_none();
+        let heard = if is_idle { last } else { verified };
+        if let (Some(discovery), Some(source)) = (&mut self.discovery, heard) {
+            discovery.handle_heard(self.clock.now(), source);
         }
     }
 
@@ -269,15 +298,24 @@ impl Run {
     }
 
     fn tell_ready(&self, config: &Config, confined: Level, reporter: &mut Reporter) {
-        let receive_buffer = self.net.granted_buffer().unwrap_or_default();
         reporter.tell(&Event::Ready {
             groups: config.feeds.iter().map(|feed| feed.group.to_string()).collect(),
             interface: self.net.names(),
-            receive_buffer,
+            receive_buffer: self.receive_buffer(),
             confined: confined.word(),
             installed: self.device.record().installed.as_ref().map(Into::into),
         });
-        if receive_buffer < config.receive_buffer {
+        self.tell_buffer(config, reporter);
+    }
+
+    /// Octets granted to each socket, if there are any.
+    fn receive_buffer(&self) -> usize {
+        self.net.granted_buffer().ok().filter(|granted| *granted != usize::MAX).unwrap_or_default()
+    }
+
+    fn tell_buffer(&self, config: &Config, reporter: &mut Reporter) {
+        let receive_buffer = self.receive_buffer();
+        if (1..config.receive_buffer).contains(&receive_buffer) {
             let reason = format!(
                 "the kernel grants a receive buffer of {receive_buffer} octets of {}; at high rates packets will be lost: \
                  raise net.core.rmem_max, or set receive-buffer lower to be told no more",
@@ -325,8 +363,8 @@ impl Run {
         }
     }
 
-    fn look_for_layers(&mut self, config: &Config, reporter: &mut Reporter) {
-        self.layering.look(self.clock.now(), self.device.is_receiving(), &mut self.net, config, reporter);
+    fn look_for_layers(&mut self, reporter: &mut Reporter) {
+        self.layering.look(self.clock.now(), self.device.is_receiving(), &mut self.net, reporter);
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
@@ -346,6 +384,15 @@ fn check_above(config: &Config) -> Result<(), Failure> {
     })
 }
 
+/// Who sent a batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// The sender of the last datagram.
+    last: Option<IpAddr>,
+    /// That of the last one that verified.
+    verified: Option<IpAddr>,
+}
+
 /// The reply of a web server that was asked.
 async fn reply(repair: &mut Option<Client>) -> Reply {
     match repair {
@@ -362,8 +409,9 @@ async fn batch(
     clock: Clock,
     simulated_loss: u8,
     reporter: &mut Reporter,
-) -> io::Result<Result<Outcome, DeviceError>> {
+) -> io::Result<Result<(Outcome, Heard), DeviceError>> {
     let mut result = Ok(Outcome::Going);
+    let mut heard = Heard::default();
     let mut came = None;
     net.receive(|from, datagram| {
         // What ends a run leaves the rest of the batch behind.
@@ -371,12 +419,17 @@ async fn batch(
         if is_kept && matches!(result, Ok(Outcome::Going)) {
             // One time for all of a batch, that of its arrival.
             let now = *came.get_or_insert_with(|| clock.now());
+            let before = verified(device.counters());
             result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
             layering.note(now, from, device.arrival());
+            heard.last = Some(from.ip());
+            if verified(device.counters()) != before {
+                heard.verified = heard.last;
+            }
         }
     })
     .await?;
-    Ok(result)
+    Ok(result.map(|outcome| (outcome, heard)))
 }
 
 /// A sender's number: of its address without the port, so that more ports do not get it a larger share of the buffer of

@@ -11,6 +11,7 @@ use fleetcast_install::ReleaseId;
 use fleetcast_install::record::Reason;
 use serde::Serialize;
 
+use crate::discovery::Place;
 use crate::repair::Counts;
 
 /// Version of the JSON form.
@@ -27,7 +28,7 @@ pub enum Event {
         groups: Vec<String>,
         /// Name of the interface; names of several, separated by commas.
         interface: String,
-        /// Octets of receive buffer that the kernel granted to each socket.
+        /// Octets of receive buffer that the kernel granted to each socket; 0 if there is none yet.
         receive_buffer: usize,
         /// How far the process is confined: `full`, `partial`, `none`, or `off` if it need not be.
         confined: &'static str,
@@ -103,6 +104,15 @@ pub enum Event {
         code: &'static str,
         /// Loss of each layer that was joined before, the base layer first, 0.0 to 1.0, in the time that led to it.
         losses: Vec<f64>,
+    },
+    /// Groups and senders of a domain, which are joined from now on beside those of the settings, and no others.
+    Discovered {
+        /// The domain.
+        domain: String,
+        /// `dns`, or `remembered` if DNS has not answered since the start.
+        origin: &'static str,
+        /// Groups and their senders; none if there are none.
+        feeds: Vec<Place>,
     },
     /// Enough chunks are there; what is missing is restored and everything read back.
     Complete(Chunks),
@@ -306,7 +316,8 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready { groups, interface, installed, .. } => {
-                write!(f, "listening to {} on {interface}, ", groups.join(", "))?;
+                let groups = if groups.is_empty() { "what DNS names".into() } else { groups.join(", ") };
+                write!(f, "listening to {groups} on {interface}, ")?;
                 match installed {
                     Some(release) => write!(f, "installed is {release}"),
                     None => f.write_str("nothing is installed yet"),
@@ -335,6 +346,12 @@ impl fmt::Display for Event {
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Rejoined { interface } => write!(f, "listening again on {interface}, which was gone or replaced"),
             Self::Layers { joined, code, .. } => write!(f, "{joined} layers joined ({code})"),
+            Self::Discovered { domain, feeds, .. } if feeds.is_empty() => write!(f, "{domain} has no sender"),
+            Self::Discovered { domain, origin, feeds } => {
+                write!(f, "discovered for {domain} ({origin}): ")?;
+                let all: Vec<_> = feeds.iter().map(Place::to_string).collect();
+                f.write_str(&all.join("; "))
+            }
             Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
             Self::Restored { chunks } => write!(f, "restored {chunks} chunks from repair chunks"),
             Self::ReadbackMismatch { components, times } => {

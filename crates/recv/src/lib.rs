@@ -16,6 +16,7 @@
 //! | [`layers`] | which layers of a session to hear; no sockets, no clock |
 //! | `listener` | the joined groups, also when the interface is replaced |
 //! | `doctor` | what is wrong with the reception |
+//! | `discovery` | groups and senders by a domain's name: DNS |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | `ledger` | what is kept to be asked about later |
 //! | [`commands`] | the command line |
@@ -26,6 +27,7 @@ pub mod commands;
 pub mod config;
 pub mod confine;
 pub mod device;
+mod discovery;
 mod doctor;
 pub mod driver;
 pub mod events;

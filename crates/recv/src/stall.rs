@@ -40,8 +40,7 @@ impl Watch {
     /// Looks at the counters about once a second. Gives the seconds without a verified packet and the cause when it is
     /// time to tell; `is_waiting` is whether anything is expected at all.
     pub(crate) fn look(&mut self, now: Instant, counters: &Counters, is_waiting: bool) -> Option<(u64, String)> {
-        // Repeats are of packets that verified, and show that the right sender is heard.
-        let verified = counters.chunks + counters.pages + counters.duplicates;
+        let verified = verified(counters);
         if verified != self.verified || !is_waiting {
             *self = Self { since: now, verified, before: counters.clone(), is_told: false };
             return None;
@@ -67,6 +66,11 @@ impl Watch {
             None => format!("{heard} packets came, but no manifest for this device among them"),
         }
     }
+}
+
+/// Packets that verified. Repeats are of such, and show that the right sender is heard.
+pub(crate) const fn verified(counters: &Counters) -> u64 {
+    counters.chunks + counters.pages + counters.duplicates
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Device {
     #[must_use]
     pub fn command(&self, start: &[&str], options: &str) -> Command {
         let (trust, state) = (self.trust.display().to_string(), self.folder.join("state").display().to_string());
-        let flags = [
+        let mut flags = vec![
             ("--trust", trust.as_str()),
             ("--vendor", VENDOR),
             ("--class", CLASS),
@@ -63,6 +63,8 @@ impl Device {
             ("--interface", INTERFACE),
             ("--state", state.as_str()),
         ];
+        // With a domain a group is one that the test wants.
+        flags.retain(|(flag, _)| *flag != "--group" || !options.contains("--domain"));
         let mut command = Command::new(program("recv"));
         command.args(start).args(options.split_ascii_whitespace()).args(defaults(options, &flags));
         for target in &self.targets {

@@ -29,7 +29,7 @@ pub(super) fn feeds((groups, at): Given, sources: Option<Given>) -> Result<Vec<F
         |text: &String| parse::<SocketAddr>(text, "ADDR:PORT, such as 239.255.70.67:4701 or [ff15::77]:5077", &at);
     let groups = none_twice(groups.iter().map(group).collect::<Result<_, _>>()?, &at)?;
     let Some((sources, sources_at)) = sources else {
-        let feed = |group| check_membership(group, None).map(|()| Feed { group, sources: vec![] });
+        let feed = |group| check_membership(group, None).map(|()| Feed { group, sources: vec![], layers: 1 });
         return groups.into_iter().map(feed).collect::<Result<_, _>>().map_err(|e| at.wrong(e));
     };
     let source = |text: &String| parse::<IpAddr>(text, "an IP address", &sources_at);
@@ -47,17 +47,19 @@ pub(super) fn feeds((groups, at): Given, sources: Option<Given>) -> Result<Vec<F
             return Err(sources_at.wrong(format_args!("no source is of the family of group {}", group.ip())));
         }
         sources.iter().try_for_each(|source| check_membership(group, Some(*source))).map_err(|e| at.wrong(e))?;
-        Ok(Feed { group, sources })
+        Ok(Feed { group, sources, layers: 1 })
     };
     groups.into_iter().map(feed).collect()
 }
 
 /// How many layers; each must have a group of its own that can be joined.
-pub(super) fn layers(given: Option<(u8, Place)>, feeds: &[Feed]) -> Result<u8, ConfigError> {
-    let Some((layers, at)) = given else { return Ok(1) };
+/// Gives each feed its layers. Returns how many are joined at most, of what DNS names too.
+pub(super) fn layers(given: Option<(u8, Place)>, feeds: &mut [Feed]) -> Result<u8, ConfigError> {
+    let Some((layers, at)) = given else { return Ok(MAX_LAYERS) };
     if !(1..=MAX_LAYERS).contains(&layers) {
         return Err(at.wrong(format_args!("{layers}, where 1 to {MAX_LAYERS} are possible")));
     }
+    feeds.iter_mut().for_each(|feed| feed.layers = layers);
     let mut groups = Vec::new();
     for (feed, layer) in feeds.iter().flat_map(|feed| (0..layers).map(move |layer| (feed, layer))) {
         let none = || at.wrong(format_args!("there are not enough addresses above {} for the layers", feed.group));

@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) ignore_waves: bool,
     pub(super) interface: Option<Spanned<OneOrMore>>,
     pub(super) groups: Option<Spanned<Vec<String>>>,
+    pub(super) domain: Option<Spanned<String>>,
+    pub(super) dns: Option<Spanned<OneOrMore>>,
     pub(super) source: Option<Spanned<OneOrMore>>,
     pub(super) layers: Option<Spanned<u8>>,
     pub(super) state: Option<Spanned<String>>,

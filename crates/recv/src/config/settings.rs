@@ -11,8 +11,9 @@ use fleetcast_install::record::check_target;
 use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
-use super::{Config, ConfigError, Confine, TargetPlace, feeds, install, repair};
+use super::{Config, ConfigError, Confine, TargetPlace, discover, feeds, install, repair};
 use crate::device::STATEMENT;
+use crate::discovery::REMEMBERED;
 use crate::ledger::HISTORY;
 
 /// Smallest and largest `max-packet`: a header with the smallest chunk, and what fits a jumbo frame with the largest.
@@ -62,12 +63,20 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR:PORT")]
     group: Vec<String>,
 
+    /// Domain to ask DNS for groups and senders, with or without --group
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+
+    /// Name server to ask, ADDR or ADDR:PORT; repeat for several [default: those of the system]
+    #[arg(long, value_name = "ADDR")]
+    dns: Vec<String>,
+
     /// Hear this sender only (source-specific multicast); repeat for several
     #[arg(long, value_name = "ADDR")]
     source: Vec<String>,
 
     /// Join up to N layers, 1 to 8, as the link carries them: the groups are those of the base layer, and the others have the
-    /// next addresses [default: 1]
+    /// next addresses [default: 1, and what DNS says of a domain]
     #[arg(long, value_name = "N")]
     layers: Option<u8>,
 
@@ -110,7 +119,7 @@ pub struct Settings {
 
 /// Where a value stands, to be told when it is wrong.
 #[derive(Clone, Debug)]
-pub(super) struct Place(String);
+pub(super) struct Place(pub(super) String);
 
 impl Place {
     pub(super) fn wrong(&self, problem: impl std::fmt::Display) -> ConfigError {
@@ -190,7 +199,14 @@ impl Settings {
         let interface = file.interface.map(one_or_more);
         let interfaces = feeds::interfaces(source.need("interface", "interface", some(self.interface), interface)?)?;
         let only = source.pick("source", some(self.source), file.source.map(one_or_more));
-        let feeds = feeds::feeds(source.need("groups", "group", some(self.group), file.groups)?, only)?;
+        let servers = source.pick("dns", some(self.dns), file.dns.map(one_or_more));
+        let discover = discover::discover(source.pick("domain", self.domain, file.domain), servers)?;
+        let is_discovered = discover.is_some() && only.is_none() && self.group.is_empty() && file.groups.is_none();
+        let mut feeds = if is_discovered {
+            vec![]
+        } else {
+            feeds::feeds(source.need("groups", "group", some(self.group), file.groups)?, only)?
+        };
         let (state, at) = source.need("state", "state", self.state, file.state)?;
         let state = place_of(&state, &at)?;
         let targets = match some(self.target) {
@@ -212,8 +228,9 @@ impl Settings {
             wave: wave(&source, file.wave)?,
             ignore_waves: file.ignore_waves,
             interfaces,
-            layers: feeds::layers(source.pick("layers", self.layers, file.layers), &feeds)?,
+            layers: feeds::layers(source.pick("layers", self.layers, file.layers), &mut feeds)?,
             feeds,
+            discover,
             install: install::install(&source, &targets, file.boot, file.exec)?,
             trial: install::trial(&source, file.trial)?,
             hooks: install::hooks(&source, file.hooks)?,
@@ -394,7 +411,7 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
     name.is_some_and(|name| {
-        ["record", "lock", "trial-lock", HISTORY, STATEMENT].contains(&name) || name.starts_with("scratch.")
+        ["record", "lock", "trial-lock", HISTORY, REMEMBERED, STATEMENT].contains(&name) || name.starts_with("scratch.")
     })
 }
 

@@ -92,6 +92,31 @@ fn the_example_is_good() {
 }
 
 #[test]
+fn a_domain_stands_in_for_groups_and_name_servers_need_one() {
+    let folder = folder();
+    let groups = "groups = [\"239.255.70.67:4701\"]";
+    let domain = "domain = \"updates.acme.example\"";
+    for good in [
+        domain.to_owned(),
+        format!("{domain}\n{groups}"),
+        format!("{domain}\ndns = [\"192.0.2.53\", \"[fd00::1]:5353\"]"),
+    ] {
+        check(&folder, &GOOD.replace(groups, &good)).ok();
+    }
+    for (wrong, problem) in [
+        ("domain = \"a..b\"", "recv.toml:5: domain: \"a..b\" is no domain name"),
+        ("domain = \"../x\"", "recv.toml:5: domain: \"../x\" is no domain name"),
+        ("domain = \"a\"\ndns = \"ns\"", "recv.toml:6: dns: \"ns\" is not ADDR or ADDR:PORT"),
+        ("domain = \"a\"\ndns = []", "recv.toml:6: dns: 0 name servers, where 1 to 3 are possible"),
+        ("groups = [\"239.1.1.1:5\"]\ndns = \"::1\"", "recv.toml:6: dns: name servers are asked for a `domain` only"),
+        ("domain = \"a\"\nsource = \"192.0.2.1\"", "groups is not set"),
+        ("", "groups is not set"),
+    ] {
+        check(&folder, &GOOD.replace(groups, wrong)).failed(78, &[problem]);
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_with_line_and_key() {
     let folder = folder();
     check(&folder, GOOD).ok();

@@ -164,6 +164,7 @@ pub(crate) fn config() -> Config {
         ignore_waves: false,
         interfaces: vec!["lo".into()],
         feeds: vec![],
+        discover: None,
         targets: TARGETS.map(target).to_vec(),
         install: Install::File,
         trial: TrialCare {
