@@ -15,6 +15,21 @@ pub enum JoinError {
     /// A group or source cannot be used.
     #[error(transparent)]
     Group(#[from] GroupError),
+    /// A limit of the kernel is reached.
+    #[error(
+        "the kernel lets this program join no more on interface {interface}, with {sources} sources of group {group} joined; \
+         raise the limit {sysctl}"
+    )]
+    Limit {
+        /// Sources of the group that are joined.
+        sources: usize,
+        /// Name of the limit, as `sysctl` knows it.
+        sysctl: &'static str,
+        /// Group and port.
+        group: SocketAddr,
+        /// Name of the interface.
+        interface: String,
+    },
     /// The system refused one step.
     #[error("cannot {step} for group {group} on interface {interface}")]
     Socket {
@@ -36,6 +51,7 @@ impl JoinError {
         match self {
             Self::Empty => "join-empty",
             Self::Group(group) => group.code(),
+            Self::Limit { .. } => "join-limit",
             Self::Socket { .. } => "join-socket",
         }
     }

@@ -16,6 +16,18 @@ pub struct Interface {
     chosen: Option<IpAddr>,
 }
 
+/// Flags of an interface (netdevice(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceState {
+    /// It is switched on.
+    pub is_up: bool,
+    /// It is up and plugged in. Without carrier the kernel takes packets and drops them. An interface whose driver knows no
+    /// carrier, such as `lo`, always has one.
+    pub has_carrier: bool,
+    /// It takes multicast.
+    pub has_multicast: bool,
+}
+
 /// Why no interface was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -116,15 +128,25 @@ impl Interface {
 
     /// Whether the interface of this name exists, is up and has a carrier at the moment.
     ///
-    /// Without carrier the kernel takes packets and drops them. An interface whose driver knows no
-    /// carrier, such as `lo`, always has one (`IFF_RUNNING`, netdevice(7)).
-    ///
     /// # Errors
     ///
     /// What the system says.
     pub fn is_running(&self) -> io::Result<bool> {
-        let running = InterfaceFlags::IFF_RUNNING;
-        Ok(getifaddrs()?.any(|entry| entry.interface_name == self.name && entry.flags.contains(running)))
+        Ok(self.state()?.is_some_and(|state| state.has_carrier))
+    }
+
+    /// How the interface of this name is at the moment; `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn state(&self) -> io::Result<Option<InterfaceState>> {
+        let has = |flags: InterfaceFlags, flag| flags.contains(flag);
+        Ok(getifaddrs()?.find(|entry| entry.interface_name == self.name).map(|entry| InterfaceState {
+            is_up: has(entry.flags, InterfaceFlags::IFF_UP),
+            has_carrier: has(entry.flags, InterfaceFlags::IFF_RUNNING),
+            has_multicast: has(entry.flags, InterfaceFlags::IFF_MULTICAST),
+        }))
     }
 
     /// Name, as in `ip link`.

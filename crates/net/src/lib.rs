@@ -16,7 +16,7 @@ mod sender;
 mod sys;
 
 pub use error::{JoinError, OpenError, SendError};
-pub use interface::{Interface, InterfaceError};
+pub use interface::{Interface, InterfaceError, InterfaceState};
 pub use membership::{GroupError, Membership, check_membership};
 pub use receiver::{ReceiveOptions, Receiver};
 pub use sender::{SendOptions, Sender};

@@ -71,11 +71,6 @@ impl Membership {
     pub fn check(&self) -> Result<(), GroupError> {
         check_membership(SocketAddr::new(self.group, self.port), self.source)
     }
-
-    /// Address of the socket that receives this group; over IPv6 one for each interface.
-    pub(crate) fn socket_address(&self) -> SocketAddr {
-        scoped(SocketAddr::new(self.group, self.port), &self.interface)
-    }
 }
 
 /// Checks group, port and source as [`Membership::check`] does, where no interface is known yet.

@@ -40,8 +40,17 @@ pub(crate) fn set_multicast_interface_v4(fd: BorrowedFd<'_>, address: Ipv4Addr, 
     set_value(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
 }
 
-/// Joins `group` for datagrams of `source` alone, on the interface `index` (RFC 3678 §5.1).
+/// Joins `group` for datagrams of `source` too, on the interface `index` (RFC 3678 §5.1).
 pub(crate) fn join_source(fd: BorrowedFd<'_>, group: IpAddr, source: IpAddr, index: u32) -> io::Result<()> {
+    set_source(fd, libc::MCAST_JOIN_SOURCE_GROUP, group, source, index)
+}
+
+/// Takes [`join_source`] back.
+pub(crate) fn leave_source(fd: BorrowedFd<'_>, group: IpAddr, source: IpAddr, index: u32) -> io::Result<()> {
+    set_source(fd, libc::MCAST_LEAVE_SOURCE_GROUP, group, source, index)
+}
+
+fn set_source(fd: BorrowedFd<'_>, name: c_int, group: IpAddr, source: IpAddr, index: u32) -> io::Result<()> {
     let storage = |ip| {
         let mut storage = SockAddr::from(SocketAddr::new(ip, 0)).as_storage();
         // SAFETY: `sockaddr_storage` is one of this platform's address types.
@@ -53,7 +62,7 @@ pub(crate) fn join_source(fd: BorrowedFd<'_>, group: IpAddr, source: IpAddr, ind
         IpAddr::V4(_) => libc::IPPROTO_IP,
         IpAddr::V6(_) => libc::IPPROTO_IPV6,
     };
-    set_value(fd, level, libc::MCAST_JOIN_SOURCE_GROUP, &request)
+    set_value(fd, level, name, &request)
 }
 
 /// Reads an option whose value is `N` 32-bit words; words the kernel leaves out are 0.

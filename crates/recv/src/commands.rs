@@ -1,6 +1,7 @@
 //! The command line of `fleetcast-recv`: one module per command, each `Args` and `run`.
 
 mod check_config;
+mod doctor;
 mod receive;
 mod status;
 mod verdict;
@@ -38,6 +39,7 @@ pub struct Cli {
 enum Command {
     Receive(Box<receive::Args>),
     Status(status::Args),
+    Doctor(Box<doctor::Args>),
     Commit(verdict::CommitArgs),
     Rollback(verdict::RollbackArgs),
     CheckConfig(check_config::Args),
@@ -53,6 +55,7 @@ impl Cli {
         match self.command {
             Command::Receive(args) => args.run(),
             Command::Status(args) => args.run(),
+            Command::Doctor(args) => args.run(),
             Command::Commit(args) => args.run(),
             Command::Rollback(args) => args.run(),
             Command::CheckConfig(args) => args.run(),

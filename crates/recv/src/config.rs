@@ -2,6 +2,7 @@
 //!
 //! A flag overrides the key of the file. What is wrong is told with the file, line and key, or with the flag.
 
+mod feeds;
 mod file;
 mod install;
 mod settings;
@@ -14,6 +15,7 @@ use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::TrustedKeys;
 use fleetcast_install::{AbBackend, Adapter, Backend, Disk, ExecBackend, FileBackend, Pair, Program};
+use fleetcast_net::{Interface, Membership};
 use serde::Deserialize;
 
 pub use settings::{Settings, folders};
@@ -33,12 +35,10 @@ pub struct Config {
     pub wave: Option<u16>,
     /// Times in releases are not waited for.
     pub ignore_waves: bool,
-    /// Name or address of the interface to join on.
-    pub interface: String,
-    /// Groups and ports.
-    pub groups: Vec<SocketAddr>,
-    /// The only sender to hear (SSM); `None` hears all.
-    pub source: Option<IpAddr>,
+    /// Names or addresses of the interfaces to join on; at least one.
+    pub interfaces: Vec<String>,
+    /// What to hear.
+    pub feeds: Vec<Feed>,
     /// Where images go.
     pub targets: Vec<TargetPlace>,
     /// How images become those that run.
@@ -73,6 +73,32 @@ impl Config {
         let TrialCare { health_check, restart, .. } = &self.trial;
         let all = [before_install, after_install, after_commit, after_rollback, health_check, restart];
         self.install != Install::File || all.into_iter().any(Option::is_some)
+    }
+}
+
+/// A group, and whom to hear there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// Group and port.
+    pub group: SocketAddr,
+    /// Addresses of the senders to hear, of the group's family; none for all.
+    pub sources: Vec<IpAddr>,
+}
+
+impl Feed {
+    /// What it is on one interface.
+    pub(crate) fn memberships(&self, interface: &Interface) -> Vec<Membership> {
+        let one = |source| Membership {
+            group: self.group.ip(),
+            port: self.group.port(),
+            source,
+            interface: interface.clone(),
+        };
+        if self.sources.is_empty() {
+            vec![one(None)]
+        } else {
+            self.sources.iter().copied().map(Some).map(one).collect()
+        }
     }
 }
 

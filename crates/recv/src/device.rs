@@ -601,7 +601,8 @@ impl<D: Disk> Device<D> {
     }
 }
 
-fn policy(config: &Config, record: &Record) -> Policy {
+/// What the device is and has, by its settings and its record.
+pub(crate) fn policy(config: &Config, record: &Record) -> Policy {
     let mark = |sequence, digest| session::Mark { sequence, digest };
     Policy {
         vendor: config.vendor,

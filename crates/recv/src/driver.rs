@@ -177,9 +177,7 @@ impl Run {
                     if let Some(end) = self.look(config, options, reporter)? {
                         return Ok(end);
                     }
-                    if let Some(event) = self.net.follow_interface(config) {
-                        reporter.tell(&event);
-                    }
+                    self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
                     self.look_for_stall(reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
@@ -240,8 +238,8 @@ impl Run {
     fn tell_ready(&self, config: &Config, confined: Level, reporter: &mut Reporter) {
         let receive_buffer = self.net.granted_buffer().unwrap_or_default();
         reporter.tell(&Event::Ready {
-            groups: config.groups.iter().map(ToString::to_string).collect(),
-            interface: self.net.name().to_owned(),
+            groups: config.feeds.iter().map(|feed| feed.group.to_string()).collect(),
+            interface: self.net.names(),
             receive_buffer,
             confined: confined.word(),
             installed: self.device.record().installed.as_ref().map(Into::into),
@@ -293,7 +291,7 @@ impl Run {
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
-        Failure::new("receive", format!("cannot receive on {}: {error}", self.net.name()))
+        Failure::new("receive", format!("cannot receive on {}: {error}", self.net.names()))
             .hint("bring the interface up and start again; what was received is kept")
     }
 }
@@ -334,7 +332,7 @@ async fn batch(
 
 /// A sender's number: of its address without the port, so that more ports do not get it a larger share of the buffer of
 /// waiting packets \[T-11\].
-fn source_number(from: SocketAddr) -> u64 {
+pub(crate) fn source_number(from: SocketAddr) -> u64 {
     match from.ip() {
         IpAddr::V4(v4) => u32::from(v4).into(),
         IpAddr::V6(v6) => {

@@ -23,7 +23,7 @@ pub enum Event {
     Ready {
         /// Groups and ports.
         groups: Vec<String>,
-        /// Name of the interface.
+        /// Name of the interface; names of several, separated by commas.
         interface: String,
         /// Octets of receive buffer that the kernel granted to each socket.
         receive_buffer: usize,

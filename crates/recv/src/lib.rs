@@ -13,6 +13,7 @@
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
 //! | `listener` | the joined groups, also when the interface is replaced |
+//! | `doctor` | what is wrong with the reception |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | `ledger` | what is kept to be asked about later |
 //! | [`commands`] | the command line |
@@ -23,6 +24,7 @@ pub mod commands;
 pub mod config;
 pub mod confine;
 pub mod device;
+mod doctor;
 pub mod driver;
 pub mod events;
 mod ledger;

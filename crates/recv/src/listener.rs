@@ -1,27 +1,32 @@
-//! The joined groups, and joining them again when the interface is replaced.
+//! The joined groups, and joining them again when an interface is replaced or the network has forgotten them.
+
+mod link;
+mod silence;
 
 use std::io;
 use std::net::SocketAddr;
 
 use fleetcast_cli::CommandError;
-use fleetcast_net::{Interface, InterfaceError, JoinError, Membership, ReceiveOptions, Receiver};
+use fleetcast_core::time::Instant;
+use fleetcast_net::{InterfaceError, JoinError, Membership, ReceiveOptions, Receiver};
 
-use crate::config::Config;
+use crate::config::{Config, Feed};
 use crate::events::Event;
+use link::Link;
+use silence::Silence;
 
-/// Hears the groups of a configuration.
+/// Hears feeds on the interfaces of a configuration.
 ///
 /// A socket does not say that its interface is gone: it hears nothing any more, even if one of that name returns, as it
-/// does when a driver is reloaded, a modem dials anew or a container is moved. So the interface is looked at now and then.
+/// does when a driver is reloaded, a modem dials anew or a container is moved. So the interfaces are looked at now and then.
 #[derive(Debug)]
 pub(crate) struct Listener {
     net: Receiver,
-    interface: Interface,
-    /// The word for why nothing can be heard, once told.
-    deaf: Option<&'static str>,
-    /// What sockets before these have counted.
-    dropped: u64,
-    overlong: u64,
+    feeds: Vec<Feed>,
+    links: Vec<Link>,
+    silence: Silence,
+    /// The word for why not all is joined that could be, once told. It is tried again.
+    failed: Option<&'static str>,
 }
 
 /// Why the groups are not joined.
@@ -50,14 +55,41 @@ impl From<ListenError> for CommandError {
 }
 
 impl Listener {
-    /// Joins all groups.
+    /// Joins the feeds of a configuration. Interfaces that are not there are joined once they come; one must be.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime with I/O enabled.
     pub(crate) fn join(config: &Config) -> Result<Self, ListenError> {
-        let interface = Interface::find(&config.interface)?;
-        Ok(Self { net: join(config, &interface)?, interface, deaf: None, dropped: 0, overlong: 0 })
+        let mut missing = None;
+        let find = |name: &String| Link::find(name, |error| missing = Some(error));
+        let links: Vec<_> = config.interfaces.iter().map(find).collect();
+        if let (Some(error), true) = (missing, links.iter().all(Link::is_gone)) {
+            return Err(error.into());
+        }
+        let options = ReceiveOptions {
+            buffer: config.receive_buffer,
+            max_datagram: config.max_packet,
+            ..ReceiveOptions::default()
+        };
+        let mut listener =
+            Self { net: Receiver::new(&options), feeds: vec![], links, silence: Silence::default(), failed: None };
+        listener.change(&config.feeds)?;
+        Ok(listener)
+    }
+
+    /// Makes `feeds` what is heard: joins what is new, then leaves what is not wanted, also if something could not be
+    /// joined; what stays loses nothing. The same feeds again do nothing.
+    ///
+    /// What could not be joined is tried again about once a second, by [`Self::follow`].
+    pub(crate) fn change(&mut self, feeds: &[Feed]) -> Result<(), ListenError> {
+        if feeds != self.feeds {
+            feeds.clone_into(&mut self.feeds);
+            self.silence.clear();
+        }
+        let joined = self.net.change(&self.memberships());
+        self.failed = joined.as_ref().err().map(JoinError::code);
+        Ok(joined?)
     }
 
     /// As [`Receiver::receive`].
@@ -65,44 +97,53 @@ impl Listener {
         self.net.receive(handle).await
     }
 
-    /// Joins again if the interface is gone or is another; to be called about once a second. Gives what is to be told.
-    pub(crate) fn follow_interface(&mut self, config: &Config) -> Option<Event> {
-        let found = match Interface::find(&config.interface) {
-            Ok(found) if self.is_joined(&found) => return None,
-            Ok(found) => found,
-            // Nothing is known; or only the address has gone by which the interface was named.
-            Err(InterfaceError::List(_)) => return None,
-            Err(_) if Interface::find(self.interface.name()).is_ok_and(|found| self.is_joined(&found)) => return None,
-            Err(_) => {
-                let reason =
-                    format!("interface {} is gone; its groups are joined again once it is back", config.interface);
-                return self.tell_deaf("interface-gone", reason);
+    /// Joins again on interfaces that were gone or replaced, and has groups that are silent reported anew; to be called about
+    /// once a second.
+    pub(crate) fn follow(&mut self, now: Instant, tell: &mut dyn FnMut(Event)) {
+        let mut is_other = false;
+        for link in &mut self.links {
+            is_other |= link.look();
+            if let Some(name) = link.gone() {
+                let reason = format!("interface {name} is gone; its groups are joined again once it is back");
+                tell(Event::Warning { code: "interface-gone", reason });
             }
-        };
-        match join(config, &found) {
-            Ok(net) => {
-                let before = std::mem::replace(&mut self.net, net);
-                self.dropped += before.dropped().unwrap_or_default();
-                self.overlong += before.overlong();
-                self.deaf = None;
-                self.interface = found;
-                Some(Event::Rejoined { interface: self.name().to_owned() })
+        }
+        if is_other {
+            self.silence.clear();
+        }
+        let joined = if is_other || self.failed.is_some() { self.net.change(&self.memberships()) } else { Ok(()) };
+        let joined = joined.and_then(|()| {
+            let Self { net, links, silence, .. } = self;
+            net.refresh(|group, interface, heard| {
+                let is_plugged_in = links.iter().any(|link| link.is_plugged_in(interface));
+                silence.is_long(now, (group, interface.index()), heard) || is_plugged_in
+            })
+        });
+        match joined {
+            Ok(()) => {
+                self.failed = None;
+                for name in self.links.iter_mut().filter_map(Link::back) {
+                    tell(Event::Rejoined { interface: name });
+                }
             }
             Err(error) => {
-                let (code, error) = (error.code(), CommandError::failed(error));
-                self.tell_deaf(code, format!("interface {} is back, but {error}; trying again", config.interface))
+                let code = error.code();
+                if self.failed.replace(code) != Some(code) {
+                    let error = CommandError::failed(error);
+                    tell(Event::Warning { code, reason: format!("{error}; trying again") });
+                }
             }
         }
     }
 
-    /// Whether nothing can be heard, for want of the interface.
-    pub(crate) const fn is_deaf(&self) -> bool {
-        self.deaf.is_some()
+    /// Whether nothing can be heard, for want of the interfaces.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.failed.is_some() || self.links.iter().all(Link::is_gone)
     }
 
-    /// Name of the interface.
-    pub(crate) fn name(&self) -> &str {
-        self.interface.name()
+    /// Names of the interfaces, separated by commas.
+    pub(crate) fn names(&self) -> String {
+        self.links.iter().map(Link::name).collect::<Vec<_>>().join(", ")
     }
 
     /// As [`Receiver::granted_buffer`].
@@ -110,36 +151,18 @@ impl Listener {
         self.net.granted_buffer()
     }
 
-    /// As [`Receiver::dropped`], of all sockets there were.
+    /// As [`Receiver::dropped`].
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped + self.net.dropped().unwrap_or_default()
+        self.net.dropped().unwrap_or_default()
     }
 
-    /// As [`Receiver::overlong`], of all sockets there were.
+    /// As [`Receiver::overlong`].
     pub(crate) fn overlong(&self) -> u64 {
-        self.overlong + self.net.overlong()
+        self.net.overlong()
     }
 
-    /// Once gone, an interface is another one, whatever its index.
-    fn is_joined(&self, found: &Interface) -> bool {
-        !self.is_deaf() && found.name() == self.interface.name() && found.index() == self.interface.index()
+    fn memberships(&self) -> Vec<Membership> {
+        let interfaces = self.links.iter().filter_map(Link::current);
+        interfaces.flat_map(|interface| self.feeds.iter().flat_map(|feed| feed.memberships(interface))).collect()
     }
-
-    /// A warning, but not the same one twice.
-    fn tell_deaf(&mut self, code: &'static str, reason: String) -> Option<Event> {
-        (self.deaf.replace(code) != Some(code)).then_some(Event::Warning { code, reason })
-    }
-}
-
-fn join(config: &Config, interface: &Interface) -> Result<Receiver, JoinError> {
-    let membership = |group: &SocketAddr| Membership {
-        group: group.ip(),
-        port: group.port(),
-        source: config.source,
-        interface: interface.clone(),
-    };
-    let memberships: Vec<_> = config.groups.iter().map(membership).collect();
-    let options =
-        ReceiveOptions { buffer: config.receive_buffer, max_datagram: config.max_packet, ..ReceiveOptions::default() };
-    Receiver::join(&memberships, &options)
 }

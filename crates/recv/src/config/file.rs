@@ -1,9 +1,12 @@
 //! The file's form. Values are checked in [`super::settings`], where those of flags are.
 
+use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::{ConfigError, ConfineMode};
@@ -23,9 +26,9 @@ pub(super) struct File {
     pub(super) wave: Option<Spanned<u16>>,
     #[serde(default)]
     pub(super) ignore_waves: bool,
-    pub(super) interface: Option<Spanned<String>>,
+    pub(super) interface: Option<Spanned<OneOrMore>>,
     pub(super) groups: Option<Spanned<Vec<String>>>,
-    pub(super) source: Option<Spanned<String>>,
+    pub(super) source: Option<Spanned<OneOrMore>>,
     pub(super) state: Option<Spanned<String>>,
     pub(super) seeds: Option<Spanned<Vec<String>>>,
     pub(super) runtime: Option<Spanned<String>>,
@@ -43,6 +46,32 @@ pub(super) struct File {
     pub(super) hooks: Hooks,
     #[serde(default)]
     pub(super) confine: Confine,
+}
+
+/// A list, or a single value without the brackets.
+#[derive(Debug)]
+pub(super) struct OneOrMore(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+        impl<'de> Visitor<'de> for Form {
+            type Value = Vec<String>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E>(self, one: &str) -> Result<Self::Value, E> {
+                Ok(vec![one.to_owned()])
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list))
+            }
+        }
+        deserializer.deserialize_any(Form).map(Self)
+    }
 }
 
 /// A program and its arguments.

@@ -1,8 +1,6 @@
 //! From flags and file to a checked [`Config`].
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,11 +8,10 @@ use fleetcast_cli::{identity, keys, quantity};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::TrustedKeys;
 use fleetcast_install::record::check_target;
-use fleetcast_net::check_membership;
 use toml::Spanned;
 
-use super::file::{self, File, Lines};
-use super::{Config, ConfigError, Confine, TargetPlace, install};
+use super::file::{self, File, Lines, OneOrMore};
+use super::{Config, ConfigError, Confine, TargetPlace, feeds, install};
 use crate::device::STATEMENT;
 use crate::ledger::HISTORY;
 
@@ -57,17 +54,17 @@ pub struct Settings {
     #[arg(long, value_name = "N")]
     hardware: Option<u64>,
 
-    /// Network interface to join on: name or address
+    /// Network interface to join on: name or address; repeat for several
     #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
+    interface: Vec<String>,
 
     /// Multicast group and port, such as 239.255.70.67:4701; repeat for several
     #[arg(long, value_name = "ADDR:PORT")]
     group: Vec<String>,
 
-    /// Hear this sender only (source-specific multicast)
+    /// Hear this sender only (source-specific multicast); repeat for several
     #[arg(long, value_name = "ADDR")]
-    source: Option<String>,
+    source: Vec<String>,
 
     /// The file that images for target NAME replace; repeat for several
     #[arg(long, value_name = "NAME=PATH")]
@@ -185,13 +182,10 @@ impl Settings {
         if classes.is_empty() {
             return Err(at.wrong("the list is empty; name at least one class"));
         }
-        let (interface, at) = source.need("interface", "interface", self.interface, file.interface)?;
-        if interface.is_empty() {
-            return Err(at.wrong("it is empty; name an interface, such as eth0"));
-        }
-        let only = source.pick("source", self.source, file.source);
-        let only = only.map(|(text, at)| parse::<IpAddr>(&text, "an IP address", &at)).transpose()?;
-        let groups = groups(source.need("groups", "group", some(self.group), file.groups)?, only)?;
+        let interface = file.interface.map(one_or_more);
+        let interfaces = feeds::interfaces(source.need("interface", "interface", some(self.interface), interface)?)?;
+        let only = source.pick("source", some(self.source), file.source.map(one_or_more));
+        let feeds = feeds::feeds(source.need("groups", "group", some(self.group), file.groups)?, only)?;
         let (state, at) = source.need("state", "state", self.state, file.state)?;
         let state = place_of(&state, &at)?;
         let targets = match some(self.target) {
@@ -212,9 +206,8 @@ impl Settings {
             hardware: source.pick("hardware", self.hardware, file.hardware).map(|(revision, _)| revision),
             wave: wave(&source, file.wave)?,
             ignore_waves: file.ignore_waves,
-            interface,
-            groups,
-            source: only,
+            interfaces,
+            feeds,
             install: install::install(&source, &targets, file.boot, file.exec)?,
             trial: install::trial(&source, file.trial)?,
             hooks: install::hooks(&source, file.hooks)?,
@@ -262,6 +255,10 @@ fn some(list: Vec<String>) -> Option<Vec<String>> {
     if list.is_empty() { None } else { Some(list) }
 }
 
+fn one_or_more(list: Spanned<OneOrMore>) -> Spanned<Vec<String>> {
+    Spanned::new(list.span(), list.into_inner().0)
+}
+
 fn seeds(given: Option<(Vec<String>, Place)>) -> Result<Vec<PathBuf>, ConfigError> {
     let Some((texts, at)) = given else { return Ok(Vec::new()) };
     if texts.len() > MAX_SEEDS {
@@ -281,10 +278,6 @@ fn wave(source: &Source, given: Option<Spanned<u16>>) -> Result<Option<u16>, Con
     }
 }
 
-fn parse<T: FromStr>(text: &str, what: &str, at: &Place) -> Result<T, ConfigError> {
-    text.parse().map_err(|_| at.wrong(format_args!("{text:?} is not {what}")))
-}
-
 fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8) -> Result<TrustedKeys, ConfigError> {
     let load = |path: &String| {
         let path = folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
@@ -295,21 +288,6 @@ fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8
     };
     let keys = paths.iter().map(load).collect::<Result<_, _>>()?;
     TrustedKeys::new(keys, threshold).map_err(|e| at.wrong(e))
-}
-
-fn groups((texts, at): (Vec<String>, Place), only: Option<IpAddr>) -> Result<Vec<SocketAddr>, ConfigError> {
-    if texts.is_empty() {
-        return Err(at.wrong("the list is empty; name at least one group"));
-    }
-    let group = |text: &String| {
-        let group = parse(text, "ADDR:PORT, such as 239.255.70.67:4701 or [ff15::77]:5077", &at)?;
-        check_membership(group, only).map(|()| group).map_err(|e| at.wrong(e))
-    };
-    let groups: Vec<_> = texts.iter().map(group).collect::<Result<_, _>>()?;
-    match groups.iter().enumerate().find(|(nth, group)| groups[..*nth].contains(group)) {
-        Some((_, twice)) => Err(at.wrong(format_args!("{twice} is named twice"))),
-        None => Ok(groups),
-    }
 }
 
 /// A path for flags as for files; flags may give it relative to the working folder.

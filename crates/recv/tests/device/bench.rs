@@ -160,9 +160,8 @@ pub(crate) fn config() -> Config {
         hardware: None,
         wave: None,
         ignore_waves: false,
-        interface: "lo".into(),
-        groups: vec![],
-        source: None,
+        interfaces: vec!["lo".into()],
+        feeds: vec![],
         targets: TARGETS.map(target).to_vec(),
         install: Install::File,
         trial: TrialCare {

@@ -1,0 +1,159 @@
+//! What is on the air: whose it is, and whether this device would take it.
+
+use fleetcast_core::session::{self, Action, Policy, RefuseReason};
+use fleetcast_core::time::Instant;
+
+use super::{Finding, Level};
+use crate::config::Config;
+use crate::events::Release;
+
+/// Packets that may wait for a page.
+const STAGING: usize = 256;
+/// Releases that are told apart.
+const MAX_RELEASES: usize = 8;
+/// Loss from which on it is told as such: below it costs next to nothing.
+const LOSS: f64 = 0.01;
+/// Drops for these causes are of packets that are not of this protocol (spec §12).
+const ALIEN: [&str; 7] = ["truncated", "version", "flags", "header-length", "codepoint", "toi", "statement-kind"];
+/// Drops for these are of statements that verify but cannot be understood, or are not even of the form of one.
+const MALFORMED: [&str; 6] = ["template", "cbor", "schema", "structure-version", "range", "geometry"];
+
+/// Takes what is heard; nothing is stored.
+#[derive(Debug)]
+pub(super) struct Air {
+    /// Follows whatever the device could ever take, also what it has already.
+    session: session::Receiver,
+    /// The device's own.
+    policy: Policy,
+    trusted: String,
+    heard: Vec<Heard>,
+}
+
+/// A genuine release, and what this device says to it.
+#[derive(Debug)]
+struct Heard {
+    release: String,
+    verdict: Result<(), RefuseReason>,
+}
+
+impl Air {
+    /// `policy` is the device's own.
+    pub(super) fn new(config: &Config, policy: Policy) -> Self {
+        let open = Policy { installed: None, seen: None, trial: None, failed: None, ..policy.clone() };
+        let keys = config.trust.keys().iter().map(|key| key.key_id().to_string());
+        Self {
+            trusted: keys.collect::<Vec<_>>().join(", "),
+            session: session::Receiver::new(session::Config {
+                trust: config.trust.clone(),
+                policy: open,
+                staging: STAGING,
+                // Nothing is kept for long that a flood could displace.
+                seed: 0,
+            }),
+            policy,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Takes a datagram; `source` is a number for its sender.
+    pub(super) fn take(&mut self, now: Instant, source: u64, datagram: &[u8]) {
+        let mut actions = self.session.handle_datagram(now, source, datagram);
+        while let Some(action) = actions.next() {
+            let heard = match action {
+                Action::Begin { manifest } => {
+                    Heard { release: Release::from(manifest).to_string(), verdict: self.policy.check(manifest) }
+                }
+                Action::Refused { sequence, reason } => {
+                    Heard { release: format!("sequence {sequence}"), verdict: Err(reason) }
+                }
+                _ => continue,
+            };
+            if self.heard.len() < MAX_RELEASES && !self.heard.iter().any(|known| known.release == heard.release) {
+                self.heard.push(heard);
+            }
+        }
+    }
+
+    /// What there is to say of all that came.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let counters = self.session.counters();
+        let dropped = |codes: &[&str]| codes.iter().map(|code| counters.dropped_for(code)).sum::<u64>();
+        let (came, alien, unknown) = (counters.datagrams, dropped(&ALIEN), dropped(&["threshold"]));
+        let is_for_us = |heard: &&Heard| matches!(heard.verdict, Ok(()) | Err(RefuseReason::Installed { .. }));
+        let has_ours = self.heard.iter().any(|heard| is_for_us(&heard));
+        let unless_ours = |level| if has_ours { Level::Note } else { level };
+        let mut findings = Vec::new();
+        if alien > 0 {
+            let seen = format!("{alien} of {came} packets are not Fleetcast's");
+            let level = if alien == came { Level::Wrong } else { Level::Warning };
+            findings.push(Finding::new(level, "not-fleetcast", seen).advice(
+                "another program sends to the same group and port: give one of both another, or name the sender by `source`",
+            ));
+        }
+        if unknown > 0 {
+            let seen =
+                format!("{unknown} manifests came that not enough of the trusted keys have signed: {}", self.trusted);
+            findings.push(Finding::new(unless_ours(Level::Refused), "unknown-key", seen).advice(
+                "compare with the key ids of the release (`fleetcast-sign inspect`); put the right public key into `trust`",
+            ));
+        }
+        let malformed = dropped(&MALFORMED);
+        if malformed > 0 {
+            let seen = format!("{malformed} statements came that this program does not understand");
+            findings.push(
+                Finding::new(unless_ours(Level::Refused), "malformed", seen)
+                    .advice("the sender may be of a newer version: update this program by other means"),
+            );
+        }
+        if self.heard.is_empty() && unknown + malformed == 0 && alien < came {
+            let seen = format!("{came} packets came, but no manifest among them");
+            findings.push(Finding::new(Level::Wrong, "no-manifest", seen).advice(
+                "one is sent every second: listen longer (`--for`); if it stays so, packets of that size get lost on the way",
+            ));
+        }
+        findings.extend(self.heard.iter().map(|Heard { release, verdict }| match verdict {
+            Ok(()) => Finding::new(Level::Ok, "release", format_args!("{release} is sent, and this device takes it")),
+            Err(RefuseReason::Installed { .. }) => {
+                Finding::new(Level::Ok, "installed", format_args!("{release} is sent, and is installed already"))
+            }
+            Err(reason) => {
+                let seen = format!("{release} is genuine, but not for this device: {reason}");
+                Finding::new(unless_ours(Level::Refused), reason.code(), seen).advice(advice(*reason))
+            }
+        }));
+        findings.extend(self.session.manifest().map(|_| self.loss()));
+        findings
+    }
+
+    fn loss(&self) -> Finding {
+        let loss = self.session.loss();
+        let seen = format!("{:.1} % of the packets did not arrive", loss * 100.0);
+        if loss < LOSS {
+            return Finding::new(Level::Ok, "loss", seen);
+        }
+        Finding::new(
+            Level::Warning,
+            "loss",
+            format_args!("{seen}: an update takes {:.1} times as long", 1.0 / (1.0 - loss)),
+        )
+        .advice("see to the link, or send more slowly; also see `kernel-drops` and `receive-buffer`, if told")
+    }
+}
+
+fn advice(reason: RefuseReason) -> &'static str {
+    match reason {
+        RefuseReason::Vendor | RefuseReason::Class | RefuseReason::Hardware { .. } => {
+            "compare `vendor`, `classes` and `hardware` with `fleetcast-sign inspect`; or the release is for other devices"
+        }
+        RefuseReason::Rollback { .. } | RefuseReason::SecurityVersion { .. } => {
+            "an old release is never taken again: sign it anew with a higher sequence"
+        }
+        RefuseReason::Target { .. } | RefuseReason::Size { .. } => "compare the targets with `fleetcast-sign inspect`",
+        RefuseReason::PacketSize { .. } => "raise `max-packet`, or sign the release for smaller packets",
+        RefuseReason::Trial { .. } => "commit the release on trial, or roll it back",
+        RefuseReason::RolledBack { .. } => "sign what is to be tried again anew, with a higher sequence",
+        _ => {
+            "see `fleetcast-recv status` for what is installed, and `fleetcast-sign inspect` for what the release asks"
+        }
+    }
+}
