@@ -373,10 +373,28 @@ impl Receiver {
         self.download.as_ref().is_some_and(|download| download.has(component, position))
     }
 
+    /// Chunks that a block lacks until it can be restored; 0 of one that does not exist.
+    #[must_use]
+    pub fn missing(&self, component: u8, block: u16) -> u16 {
+        self.download.as_ref().map_or(0, |download| download.missing(component, block))
+    }
+
     /// Whether the page of a cell is at hand, so that [`Receiver::handle_stored_chunk`] can check the cell's chunks.
     #[must_use]
     pub fn knows_page(&self, component: u8, cell: u32) -> bool {
         self.download.as_ref().is_some_and(|download| download.knows_page(component, cell))
+    }
+
+    /// Whether the chunk at this position is missing and would be of use if it came.
+    #[must_use]
+    pub fn wants(&self, component: u8, position: u32) -> bool {
+        self.download.as_ref().is_some_and(|download| download.wants(component, position))
+    }
+
+    /// Whether the page of a cell has not come, nor followed from others lately.
+    #[must_use]
+    pub fn lacks_page(&self, component: u8, cell: u32) -> bool {
+        self.download.as_ref().is_some_and(|download| download.lacks_page(component, cell))
     }
 
     /// The digests of a cell's chunks, if its page is at hand.
