@@ -3,12 +3,13 @@
 //! Nothing here knows what is in a datagram. [`Receiver`] joins any-source (ASM) or
 //! source-specific (SSM, RFC 4607) groups over IPv4 and IPv6 and hands out datagrams in
 //! batches; [`Sender`] sends to one group and is deaf: the kernel drops whatever arrives
-//! at its port. Linux only.
+//! at its port. [`FeedbackReceiver`] and [`FeedbackSender`] are the way back, where one is wanted. Linux only.
 //!
 //! Both live on a tokio runtime with its I/O driver enabled; the current-thread runtime
 //! is enough.
 
 mod error;
+mod feedback;
 mod interface;
 mod membership;
 mod receiver;
@@ -16,6 +17,7 @@ mod sender;
 mod sys;
 
 pub use error::{JoinError, OpenError, SendError};
+pub use feedback::{FeedbackError, FeedbackReceiver, FeedbackSender, check_feedback};
 pub use interface::{Interface, InterfaceError, InterfaceState};
 pub use membership::{GroupError, Membership, check_membership};
 pub use receiver::{ReceiveOptions, Receiver};

@@ -1,6 +1,6 @@
 //! Batched send to one group, from a socket that hears nothing.
 
-mod socket;
+pub(crate) mod socket;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;

@@ -5,6 +5,7 @@
 mod feeds;
 mod file;
 mod install;
+mod nack;
 mod settings;
 
 use std::net::{IpAddr, SocketAddr};
@@ -61,6 +62,8 @@ pub struct Config {
     pub staging: usize,
     /// Time between two progress reports.
     pub progress: Duration,
+    /// Where to ask for what is missing; nowhere if it is none.
+    pub nack: Option<crate::nack::Settings>,
     /// What the process may open.
     pub confine: Confine,
 }

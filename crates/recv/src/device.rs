@@ -310,6 +310,12 @@ impl<D: Disk> Device<D> {
         self.receiver.loss()
     }
 
+    /// The reception, for who asks for what it lacks.
+    #[must_use]
+    pub const fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
     /// What the device remembers of its releases.
     #[must_use]
     pub fn record(&self) -> &Record {

@@ -21,6 +21,7 @@ use crate::device::{self, Device, DeviceError, Outcome};
 use crate::events::{Event, Progress, Traffic};
 use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
+use crate::nack::Nack;
 use crate::progress::Reporter;
 use crate::stall::Watch;
 use care::Care;
@@ -85,6 +86,8 @@ struct Run {
     clock: Clock,
     watch: Watch,
     care: Care,
+    /// Others may be asked for what is missing.
+    nack: Option<Nack>,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
 }
@@ -117,7 +120,10 @@ impl Run {
             return Ok(None);
         }
         let now = clock.now();
-        let run = Self { device, net, clock, watch: Watch::new(now), care: Care::new(now), heard_installed: false };
+        let (watch, care) = (Watch::new(now), Care::new(now));
+        let nack = config.nack.map(|settings| Nack::new(settings, now, fastrand::u64(..)));
+        let mut run = Self { device, net, clock, watch, care, nack, heard_installed: false };
+        run.open_nack(config, reporter);
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
@@ -177,10 +183,18 @@ impl Run {
                     if let Some(end) = self.look(config, options, reporter)? {
                         return Ok(end);
                     }
-                    self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
+                    let mut is_back = false;
+                    self.net.follow(self.clock.now(), &mut |event| {
+                        is_back |= matches!(event, Event::Rejoined { .. });
+                        reporter.tell(&event);
+                    });
+                    if is_back {
+                        self.open_nack(config, reporter);
+                    }
                     self.look_for_stall(reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
+                () = nack_due(&mut self.nack, self.clock) => self.ask(reporter).await,
                 outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
                     let outcome = outcome.map_err(|e| self.broken(&e))??;
                     if let Some(end) = self.take(outcome, config, options, reporter) {
@@ -194,6 +208,24 @@ impl Run {
                     }
                 }
             }
+        }
+    }
+
+    /// Opens the sockets for requests. Without them it goes on: the carousel brings everything.
+    fn open_nack(&mut self, config: &Config, reporter: &mut Reporter) {
+        if let Some(Err(error)) = self.nack.as_mut().map(|nack| nack.open(&config.interfaces)) {
+            let (code, error) = (error.code(), CommandError::failed(error));
+            reporter.tell(&Event::Warning { code, reason: format!("nobody is asked for what is missing: {error}") });
+        }
+    }
+
+    /// Asks for what is missing, if it is time.
+    async fn ask(&mut self, reporter: &mut Reporter) {
+        let Some(nack) = &mut self.nack else { return };
+        nack.ask(self.clock.now(), self.device.receiver()).await;
+        if nack.fell_silent() {
+            let reason = "several requests in a row brought nothing; no more of this release is asked for".into();
+            reporter.tell(&Event::Warning { code: "nack-unanswered", reason });
         }
     }
 
@@ -279,6 +311,7 @@ impl Run {
             dropped: counters.dropped().collect(),
             kernel_drops: self.net.dropped(),
             overlong: self.net.overlong(),
+            nack: self.nack.as_ref().map(|nack| nack.counts().clone()),
         }
     }
 
@@ -305,6 +338,14 @@ fn check_above(config: &Config) -> Result<(), Failure> {
         Failure::new("missing-folder", format!("cannot use the state folder {state}: {}: {e}", above.display()))
             .hint("correct the path, or create the folder above it")
     })
+}
+
+/// When it is time to ask for what is missing.
+async fn nack_due(nack: &mut Option<Nack>, clock: Clock) {
+    match nack {
+        Some(nack) => nack.wait(|| clock.now()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Takes one batch from a socket and feeds it to the device.

@@ -11,6 +11,8 @@ use fleetcast_install::ReleaseId;
 use fleetcast_install::record::Reason;
 use serde::Serialize;
 
+use crate::nack;
+
 /// Version of the JSON form.
 const VERSION: u8 = 1;
 
@@ -215,6 +217,9 @@ pub struct Traffic {
     pub kernel_drops: u64,
     /// Datagrams longer than `max-packet`.
     pub overlong: u64,
+    /// Requests for what is missing, if the settings have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nack: Option<nack::Counts>,
 }
 
 /// An event as a line of JSON.

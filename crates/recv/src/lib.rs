@@ -13,6 +13,7 @@
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
 //! | `listener` | the joined groups, also when the interface is replaced |
+//! | [`nack`] | asking for what is missing, where the settings want it |
 //! | `doctor` | what is wrong with the reception |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | `ledger` | what is kept to be asked about later |
@@ -29,6 +30,7 @@ pub mod driver;
 pub mod events;
 mod ledger;
 mod listener;
+pub mod nack;
 pub mod progress;
 mod seed;
 mod stall;

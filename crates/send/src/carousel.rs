@@ -27,6 +27,8 @@ pub struct Carousel {
     /// Packets so far; modulo 2^28 it is in each header \[W-5\].
     count: u32,
     cell: Cell,
+    /// What is sent out of turn.
+    other: Cell,
     /// Component and index of what is in `cell`.
     loaded: Option<(u8, u32)>,
     /// Packets so far without manifests.
@@ -49,6 +51,7 @@ impl Carousel {
             next: Slot::Statement,
             count: 0,
             cell: Cell::default(),
+            other: Cell::default(),
             loaded: None,
             carried: 0,
         }
@@ -72,7 +75,13 @@ impl Carousel {
     /// Octets of the next packet.
     #[must_use]
     pub fn next_len(&self) -> usize {
-        let payload = match self.next {
+        self.len_of(self.next)
+    }
+
+    /// Octets of the packet of a slot.
+    #[must_use]
+    pub fn len_of(&self, slot: Slot) -> usize {
+        let payload = match slot {
             Slot::Statement => Some(self.source.release().statement().len()),
             Slot::Page { kind, component, cell } => {
                 self.geometry(component).and_then(|geometry| geometry.page_payload_len(kind, cell))
@@ -107,11 +116,35 @@ impl Carousel {
                 (Object::Chunk { component, sbn, esi }, self.cell.chunk(slot).ok_or_else(no_chunk)?)
             }
         };
-        let header = Header { layer: 0, count: self.count, tsi: self.tsi, object };
-        batch.push(&header.encode(), payload);
-        self.count = (self.count + 1) & COUNT_MASK;
+        batch.push(&header(&mut self.count, self.tsi, object), payload);
         self.carried += u64::from(self.next != Slot::Statement);
         self.next = self.next_slot();
+        Ok(())
+    }
+
+    /// Adds a packet out of turn to `batch`. The next one of the loop is the same as before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Carousel::next_packet`].
+    pub fn packet_of(&mut self, slot: Slot, batch: &mut Batch) -> Result<(), CellError> {
+        let Self { source, other, .. } = self;
+        let (object, payload) = match slot {
+            Slot::Statement => (Object::Statement { kind: StatementKind::Manifest }, source.release().statement()),
+            Slot::Page { kind, component, cell } => {
+                source.read_slot(component, cell, None, other)?;
+                (Object::Page { kind, component, cell }, other.page(kind))
+            }
+            Slot::Chunk { component, position } => {
+                let no_chunk = || CellError::Range { component };
+                let geometry = source.release().geometries().nth(component.into()).ok_or_else(no_chunk)?;
+                let (cell, slot) = geometry.slot(position);
+                let (sbn, esi) = geometry.symbol(position).ok_or_else(no_chunk)?;
+                source.read_slot(component, cell, Some(slot), other)?;
+                (Object::Chunk { component, sbn, esi }, other.chunk(0).ok_or_else(no_chunk)?)
+            }
+        };
+        batch.push(&header(&mut self.count, self.tsi, object), payload);
         Ok(())
     }
 
@@ -138,4 +171,11 @@ impl Carousel {
     fn geometry(&self, component: u8) -> Option<&Geometry> {
         self.source.release().geometries().nth(component.into())
     }
+}
+
+/// The header of the next packet, whatever it carries: all are counted \[W-5\].
+fn header(count: &mut u32, tsi: Tsi, object: Object) -> [u8; HEADER_LEN] {
+    let header = Header { layer: 0, count: *count, tsi, object };
+    *count = (*count + 1) & COUNT_MASK;
+    header.encode()
 }

@@ -2,14 +2,18 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use fleetcast_cli::CommandError;
-use fleetcast_net::{SendError, Sender};
+use fleetcast_core::fec::Slot;
+use fleetcast_core::nack::MAX_LEN;
+use fleetcast_net::{FeedbackError, FeedbackReceiver, Interface, SendError, Sender};
 
 use crate::batch::Batch;
 use crate::carousel::Carousel;
+use crate::nack::{self, Answers};
 use crate::pacing::{Pace, Pacer};
 use crate::report::{Event, Progress, Sent};
 use crate::source::CellError;
@@ -69,6 +73,28 @@ impl RunError {
     }
 }
 
+/// Where receivers ask for what they lack, and what comes of it.
+#[derive(Debug)]
+pub struct Desk {
+    net: FeedbackReceiver,
+    answers: Answers,
+}
+
+impl Desk {
+    /// Hears requests to the group `at` on `interface`, or to the address `at` of this host.
+    ///
+    /// # Errors
+    ///
+    /// [`FeedbackError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn open(at: SocketAddr, interface: &Interface, answers: Answers) -> Result<Self, FeedbackError> {
+        Ok(Self { net: FeedbackReceiver::open(at, interface, MAX_LEN)?, answers })
+    }
+}
+
 /// Sends until `cycles` are complete, or for ever, or until `stop` is ready. Tells events on the way, the last being
 /// [`Event::Stopped`].
 ///
@@ -81,14 +107,16 @@ pub async fn run(
     sender: &mut Sender,
     pace: Pace,
     cycles: Option<u64>,
+    desk: Option<Desk>,
     stop: impl Future<Output = ()>,
     tell: &mut dyn FnMut(&Event),
 ) -> Result<End, RunError> {
     let origin = Instant::now();
     let pacer = Pacer::new(pace, carousel.source().max_packet(), Duration::ZERO);
     let (sent, link) = (Sent::default(), Link { has_carrier: true, ..Link::default() });
-    let mut drive = Drive { carousel, sender, pacer, cycles, origin, sent, link, tell };
-    let result = drive.run(stop).await;
+    let (net, answers) = desk.map(|Desk { net, answers }| (net, answers)).unzip();
+    let mut drive = Drive { carousel, sender, pacer, cycles, answers, out_of_turn: None, origin, sent, link, tell };
+    let result = drive.run(net, stop).await;
     let reason = match &result {
         Ok(End::Cycles) => "cycles",
         Ok(End::Stopped) => "signal",
@@ -96,7 +124,8 @@ pub async fn run(
     };
     let (cycles, _) = drive.carousel.progress();
     let sent = drive.sent();
-    (drive.tell)(&Event::Stopped { reason, cycles, sent });
+    let nack = drive.nack();
+    (drive.tell)(&Event::Stopped { reason, cycles, sent, nack });
     result
 }
 
@@ -105,6 +134,10 @@ struct Drive<'a> {
     sender: &'a mut Sender,
     pacer: Pacer,
     cycles: Option<u64>,
+    /// None: nothing is read from the network.
+    answers: Option<Answers>,
+    /// The answer that comes before the next packet of the carousel.
+    out_of_turn: Option<Slot>,
     origin: Instant,
     sent: Sent,
     link: Link,
@@ -126,11 +159,16 @@ struct Link {
 }
 
 impl Drive<'_> {
-    async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<End, RunError> {
+    async fn run(
+        &mut self,
+        mut net: Option<FeedbackReceiver>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<End, RunError> {
         let mut stop = pin!(stop);
         let timer = Timer::new().map_err(RunError::Timer)?;
         self.check_link(self.carousel.source().max_packet())?;
         let mut batch = Batch::default();
+        let mut requests: Vec<(IpAddr, Vec<u8>)> = Vec::new();
         let mut meter = Meter { at: Duration::ZERO, octets: 0 };
         let mut complete = 0;
         loop {
@@ -139,15 +177,22 @@ impl Drive<'_> {
                 let rate = meter.read(now, self.sent.octets);
                 let (cycles, part) = self.carousel.progress();
                 let sent = self.sent();
-                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent }));
+                let nack = self.nack();
+                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, nack }));
+            }
+            if let Some(answers) = &mut self.answers {
+                for (from, datagram) in requests.drain(..) {
+                    answers.handle_datagram(now, from, &datagram);
+                }
             }
             if batch.is_empty() {
                 batch.clear();
                 self.fill(&mut batch, now)?;
             }
+            let is_idle = batch.is_empty();
             let work = async {
-                if batch.is_empty() {
-                    let until = self.pacer.next_send(self.carousel.next_len()).min(meter.next());
+                if is_idle {
+                    let until = self.pacer.next_send(self.next_len()).min(meter.next());
                     timer.sleep(until.saturating_sub(now)).await.map_err(RunError::Timer)
                 } else {
                     self.send(&mut batch, &timer).await
@@ -157,6 +202,8 @@ impl Drive<'_> {
                 biased;
                 result = work => result?,
                 () = &mut stop => return Ok(End::Stopped),
+                // Not while something is being sent: that must not be broken off.
+                () = hear(&mut net, &mut requests), if is_idle => continue,
             }
             let (cycles, _) = self.carousel.progress();
             if cycles > complete && batch.is_empty() {
@@ -167,10 +214,11 @@ impl Drive<'_> {
                     return Ok(End::Cycles);
                 }
             }
-            // A carousel that never has to wait must notice signals all the same.
+            // A carousel that never has to wait must notice signals and requests all the same.
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(End::Stopped),
+                () = hear(&mut net, &mut requests) => {}
                 () = tokio::task::yield_now() => {}
             }
         }
@@ -188,15 +236,29 @@ impl Drive<'_> {
         }
     }
 
+    /// Octets of the next packet.
+    fn next_len(&self) -> usize {
+        self.out_of_turn.map_or_else(|| self.carousel.next_len(), |slot| self.carousel.len_of(slot))
+    }
+
     /// Adds the packets that may go at `now`.
     fn fill(&mut self, batch: &mut Batch, now: Duration) -> Result<(), CellError> {
         loop {
-            let octets = self.carousel.next_len();
+            let octets = self.next_len();
             if batch.octets() >= BATCH || self.is_complete() || !self.pacer.may_send(now, octets) {
                 return Ok(());
             }
-            self.carousel.next_packet(batch)?;
+            match self.out_of_turn {
+                Some(slot) => self.carousel.packet_of(slot, batch)?,
+                None => self.carousel.next_packet(batch)?,
+            }
             self.pacer.sent(octets);
+            if let Some(answers) = &mut self.answers {
+                if self.out_of_turn.is_none() {
+                    answers.carousel_sent();
+                }
+                self.out_of_turn = answers.next(now);
+            }
         }
     }
 
@@ -266,8 +328,21 @@ impl Drive<'_> {
         }
     }
 
+    fn nack(&self) -> Option<nack::Counts> {
+        self.answers.as_ref().map(|answers| answers.counts().clone())
+    }
+
     fn sent(&self) -> Sent {
         Sent { seconds: self.origin.elapsed().as_secs_f64(), ..self.sent }
+    }
+}
+
+/// Waits for requests and takes them, with the addresses they come from; for ever if none are heard.
+async fn hear(net: &mut Option<FeedbackReceiver>, requests: &mut Vec<(IpAddr, Vec<u8>)>) {
+    let Some(net) = net else { return std::future::pending().await };
+    if net.receive(|from, datagram| requests.push((from.ip(), datagram.to_vec()))).await.is_err() {
+        // Not to spin on a socket that has failed.
+        tokio::time::sleep(TICK).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The head-end of Fleetcast: it multicasts a signed release, for ever and to nobody in particular.
 //!
-//! It holds no key and hears nothing: its socket drops whatever arrives. Memory does not grow with the images.
+//! It holds no key and hears nothing: its socket drops whatever arrives. Only where its operator wants it to answer requests it
+//! has a second socket for these. Memory does not grow with the images.
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -8,6 +9,7 @@
 //! | [`source`] | checks release and images against each other, and reads them cell by cell |
 //! | [`carousel`] | the endless loop of packets |
 //! | [`batch`] | packets laid out for sending in trains |
+//! | [`nack`] | which packets to send once more on request; pure |
 //! | [`pacing`] | when the next packet may go; pure |
 //! | [`driver`] | carousel, pacing and socket together |
 //! | [`report`] | what the operator is told |
@@ -17,6 +19,7 @@ pub mod batch;
 pub mod carousel;
 pub mod commands;
 pub mod driver;
+pub mod nack;
 pub mod pacing;
 pub mod release;
 pub mod report;

@@ -10,6 +10,8 @@ use fleetcast_cli::Lines;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::nack;
+
 /// Version of the JSON form.
 const VERSION: u8 = 1;
 
@@ -56,6 +58,9 @@ pub enum Event {
         /// What was sent in all.
         #[serde(flatten)]
         sent: Sent,
+        /// Requests and answers, if requests are heard.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nack: Option<nack::Counts>,
     },
 }
 
@@ -84,6 +89,9 @@ pub struct Ready {
     pub cycle_octets: u64,
     /// Octets of UDP payload of the longest packet.
     pub max_packet: usize,
+    /// Where requests are heard, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nack: Option<String>,
 }
 
 /// What was handed to the system.
@@ -100,7 +108,7 @@ pub struct Sent {
 }
 
 /// How far the carousel is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Progress {
     /// Cycles completed.
     pub cycles: u64,
@@ -111,6 +119,9 @@ pub struct Progress {
     /// What was sent so far.
     #[serde(flatten)]
     pub sent: Sent,
+    /// Requests and answers, if requests are heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nack: Option<nack::Counts>,
 }
 
 /// An event as a line of JSON.
@@ -206,20 +217,23 @@ fn tell_line(event: &Event) {
         Event::Reopened { interface, source } => {
             fleetcast_cli::note(format_args!("found interface {interface} again, sending from {source}"));
         }
-        Event::Stopped { reason, cycles, sent } => {
-            fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}"));
+        Event::Stopped { reason, cycles, sent, nack } => {
+            let asked = nack.as_ref().map(|nack| format!(", {} requests, {} answers", nack.requests, nack.answers));
+            let asked = asked.unwrap_or_default();
+            fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}{asked}"));
         }
     }
 }
 
-/// Two lines for people.
+/// Two or three lines for people.
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signatures = if self.verified { "signatures verified" } else { "signatures not checked here" };
         writeln!(f, "release {} (sequence {}), session {}, {signatures}", self.version, self.sequence, self.tsi)?;
         let (packets, octets) = (HumanCount(self.cycle_packets), HumanBytes(self.cycle_octets));
         write!(f, "sending to {} through {} at {}: ", self.group, self.interface, self.pace)?;
-        write!(f, "{packets} packets, {octets} a cycle")
+        write!(f, "{packets} packets, {octets} a cycle")?;
+        self.nack.as_ref().map_or(Ok(()), |at| write!(f, "\nanswering requests to {at}"))
     }
 }
 

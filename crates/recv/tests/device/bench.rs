@@ -178,6 +178,7 @@ pub(crate) fn config() -> Config {
         max_packet: 1500,
         staging: 1024,
         progress: Duration::from_secs(1),
+        nack: None,
         confine: Confine::default(),
     }
 }

@@ -6,12 +6,14 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use fleetcast_cli::{CommandError, ErrorKind, quantity};
+use fleetcast_core::nack::release_of;
 use fleetcast_net::{Interface, OpenError, SendError, SendOptions, Sender};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::release::ReleaseArgs;
 use crate::carousel::{Carousel, Phase};
-use crate::driver::{self, End, RunError};
+use crate::driver::{self, Desk, End, RunError};
+use crate::nack::Answers;
 use crate::pacing::Pace;
 use crate::report::{Rate, Ready, Reporter};
 use crate::source::{CellError, Source};
@@ -89,6 +91,16 @@ pub(super) struct Args {
     #[arg(long)]
     no_gso: bool,
 
+    /// Answer requests of receivers for what they lack: join this feedback group on the interface, or listen at this address of
+    /// this host. Without it, nothing is read from the network
+    #[arg(long, value_name = "ADDR:PORT")]
+    nack: Option<SocketAddr>,
+
+    /// Most packets of 100 that are answers, 1 to 50
+    #[arg(long, value_name = "PERCENT", default_value_t = 25, requires = "nack",
+        value_parser = clap::value_parser!(u8).range(1..=50))]
+    nack_share: u8,
+
     /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
     json: bool,
@@ -128,13 +140,14 @@ impl Args {
     async fn send(&self, mut sender: Sender, source: Source) -> Result<(), CommandError> {
         let pace = self.packet_delay.unwrap_or(self.rate);
         let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
+        let desk = self.desk(&source, sender.interface())?;
         let reporter = Reporter::new(self.json);
         reporter.tell(&crate::report::Event::Ready(self.ready(&source, &sender, pace)));
 
         let every = pace.statement_every(source.max_packet());
         let mut carousel = Carousel::new(source, self.start.phase()?, every);
         let mut tell = |event: &_| reporter.tell(event);
-        let end = driver::run(&mut carousel, &mut sender, pace, self.cycles, stop, &mut tell).await;
+        let end = driver::run(&mut carousel, &mut sender, pace, self.cycles, desk, stop, &mut tell).await;
         match (end, self.cycles) {
             (Ok(End::Stopped), Some(cycles)) => {
                 Err(CommandError::failed(format!("stopped with {} of {cycles} cycles complete", carousel.progress().0)))
@@ -142,6 +155,14 @@ impl Args {
             (Ok(_), _) => Ok(()),
             (Err(error), _) => Err(broken_off(error)),
         }
+    }
+
+    /// Where requests come to, if they are wanted.
+    fn desk(&self, source: &Source, interface: &Interface) -> Result<Option<Desk>, CommandError> {
+        let Some(at) = self.nack else { return Ok(None) };
+        let release = release_of(source.release().manifest().payload_digest());
+        let answers = Answers::new(release, source.release().geometries().copied().collect(), self.nack_share);
+        Desk::open(at, interface, answers).map(Some).map_err(CommandError::failed)
     }
 
     fn ready(&self, source: &Source, sender: &Sender, pace: Pace) -> Ready {
@@ -162,6 +183,7 @@ impl Args {
             cycle_packets: source.volume().packets,
             cycle_octets: source.volume().octets,
             max_packet: source.max_packet(),
+            nack: self.nack.map(|at| at.to_string()),
         }
     }
 }
