@@ -377,5 +377,5 @@ fn every_layer_of_the_vectors_is_tested_here() {
     let mut found: Vec<_> =
         folders.filter(holds_vectors).map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     found.sort();
-    assert_eq!(found, ["fec", "geometry", "packet", "release", "session", "statement"]);
+    assert_eq!(found, ["fec", "geometry", "nack", "packet", "release", "session", "statement"]);
 }

@@ -16,6 +16,7 @@ pub struct Draft<'a> {
     sequence: u64,
     key: &'static str,
     chunk: u32,
+    repair: u32,
     /// Component, which is its target as well, and the image's path.
     images: Vec<(String, PathBuf)>,
 }
@@ -34,7 +35,7 @@ pub struct Release {
 impl<'a> Draft<'a> {
     pub(super) fn new(fleet: &'a Fleet, sequence: u64) -> Self {
         let folder = tempfile::tempdir_in(fleet.lab.directory()).unwrap().keep();
-        Self { fleet, folder, sequence, key: "release", chunk: 1024, images: Vec::new() }
+        Self { fleet, folder, sequence, key: "release", chunk: 1024, repair: 100, images: Vec::new() }
     }
 
     /// Adds an image as component and for the target `name`.
@@ -55,6 +56,12 @@ impl<'a> Draft<'a> {
         self
     }
 
+    /// Repair chunks for 100 source chunks, 100 unless said.
+    pub const fn repair(mut self, percent: u32) -> Self {
+        self.repair = percent;
+        self
+    }
+
     /// Signs with another key than the devices trust.
     pub const fn key(mut self, name: &'static str) -> Self {
         self.key = name;
@@ -68,12 +75,12 @@ impl<'a> Draft<'a> {
     /// If that fails.
     #[must_use]
     pub fn sign(self) -> Release {
-        let Self { fleet, folder, sequence, key, chunk, images } = self;
+        let Self { fleet, folder, sequence, key, chunk, repair, images } = self;
         let file = folder.join(format!("{sequence}.fleetcast"));
         let mut command = Command::new(program("sign"));
         command.args(["create", "--vendor", VENDOR, "--class", CLASS]).arg("--key").arg(fleet.key(key).0);
         command.args(["--version", &format!("1.{sequence}"), "--sequence", &sequence.to_string()]);
-        command.args(["--chunk", &chunk.to_string()]).arg("--out").arg(&file);
+        command.args(["--chunk", &chunk.to_string(), "--repair", &repair.to_string()]).arg("--out").arg(&file);
         for (name, path) in &images {
             command.arg("--image").arg(format!("{name}={}", path.display()));
         }

@@ -11,9 +11,9 @@ use super::settings::Source;
 use super::{ConfigError, file};
 use crate::nack::{Pace, Settings};
 
-const DEFAULT_WINDOW: Duration = Duration::from_secs(1);
-const DEFAULT_HOLD: Duration = Duration::from_secs(2);
-const DEFAULT_PER_MINUTE: u8 = 12;
+const DEFAULT_WINDOW: Duration = Duration::from_millis(500);
+const DEFAULT_HOLD: Duration = Duration::from_secs(1);
+const DEFAULT_PER_MINUTE: u8 = 20;
 /// Shorter, and requests are no longer apart in time; longer, and the carousel has brought it.
 const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
 const PER_MINUTE: std::ops::RangeInclusive<u8> = 1..=60;

@@ -83,6 +83,7 @@ fn the_example_is_good() {
     // The defaults it shows are good too.
     let shown = |line: &str| match line.strip_prefix('#') {
         Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) && key.contains(" = ") => key.to_owned(),
+        Some(table) if table.starts_with('[') => table.to_owned(),
         _ => line.to_owned(),
     };
     let all = example.lines().map(shown).collect::<Vec<_>>().join("\n");
@@ -150,6 +151,29 @@ fn what_is_wrong_is_told_with_line_and_key() {
         ("path", "path = \"/var/lib\"", "recv.toml:8: name: target app: /var/lib is the receiver's own"),
         ("path", "path = \"/var/lib/fleetcast/record\"", "target app: /var/lib/fleetcast/record is the receiver's own"),
         ("path", "path = \"/var/lib/fleetcast/scratch.0.0\"", "scratch.0.0 is the receiver's own"),
+        ("path", "path = \"/x\"\n[nack]", "recv.toml:10: missing field `to`"),
+        ("path", "path = \"/x\"\n[nack]\nto = \"10.0.0.1\"", "recv.toml:11: to: it is not ADDR:PORT"),
+        ("path", "path = \"/x\"\n[nack]\nto = \"232.1.1.1:5\"", "recv.toml:11: to: group 232.1.1.1 is source-specific"),
+        (
+            "path",
+            "path = \"/x\"\n[nack]\nto = \"10.0.0.1:0\"",
+            "recv.toml:11: to: 10.0.0.1:0 is no multicast or unicast",
+        ),
+        (
+            "path",
+            "path = \"/x\"\n[nack]\nto = \"10.0.0.1:5\"\nwindow = \"2m\"",
+            "recv.toml:12: window: 10ms to 60s are possible",
+        ),
+        (
+            "path",
+            "path = \"/x\"\n[nack]\nto = \"10.0.0.1:5\"\nhold = \"400ms\"",
+            "recv.toml:12: hold: shorter than `window`",
+        ),
+        (
+            "path",
+            "path = \"/x\"\n[nack]\nto = \"10.0.0.1:5\"\nper-minute = 61",
+            "recv.toml:12: per-minute: 1 to 60 are possible",
+        ),
         ("[[target]]", "", "recv.toml:7: unknown field `name`"),
     ];
     for (key, with, expected) in cases {

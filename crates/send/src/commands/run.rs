@@ -40,6 +40,10 @@ Examples:
     fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
         --interface eth2 --start 0.5
 
+  Answer devices that ask for what they lack, with a tenth of the packets at most:
+    fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
+        --interface eth1 --nack 239.255.70.68:4702 --nack-share 10
+
 Exit codes: 0 stopped or all cycles sent, 1 failed, or stopped before all --cycles were sent,
 2 wrong usage, 3 release or images refused, before or while they are sent.")]
 pub(super) struct Args {
