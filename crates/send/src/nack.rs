@@ -3,7 +3,7 @@
 //! Anybody can send a request. So all that is kept is bounded, and answers are never more than a share of the packets.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -83,15 +83,15 @@ struct Limits {
     second: u64,
     all: u32,
     sources: [u8; SOURCES],
-    /// Keyed at random: nobody can choose an address that shares another's place.
-    hasher: RandomState,
+    /// Random: nobody can choose an address that shares another's place.
+    seed: u64,
 }
 
 impl Answers {
-    /// Nothing is wanted yet. Of all packets at most `share` percent (1 to 50) are answers.
+    /// Nothing is wanted yet. Of all packets at most `share` percent (1 to 50) are answers. `seed` is what receivers cannot know.
     #[must_use]
-    pub fn new(release: Release, components: Vec<Geometry>, share: u8) -> Self {
-        let limits = Limits { second: 0, all: 0, sources: [0; SOURCES], hasher: RandomState::new() };
+    pub fn new(release: Release, components: Vec<Geometry>, share: u8, seed: u64) -> Self {
+        let limits = Limits { second: 0, all: 0, sources: [0; SOURCES], seed };
         Self {
             release,
             components,
@@ -214,7 +214,9 @@ impl Limits {
         if self.second != now.as_secs() {
             (self.second, self.all, self.sources) = (now.as_secs(), 0, [0; SOURCES]);
         }
-        let place = usize::try_from(self.hasher.hash_one(source) % SOURCES as u64).unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        (self.seed, source).hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % SOURCES as u64).unwrap_or_default();
         let Some(own) = self.sources.get_mut(place).filter(|own| **own < PER_SOURCE) else { return false };
         if self.all >= PER_SECOND {
             return false;

@@ -141,7 +141,7 @@ impl Fleet {
         let geometry = Geometry::with_cap_level(&p, 0).unwrap();
         let schedule = Schedule::new(vec![geometry], 256);
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut answers = Answers::new(RELEASE, vec![geometry], 25);
+        let mut answers = Answers::new(RELEASE, vec![geometry], 25, rng.u64(..));
         let mut fleet: Vec<_> = (0..receivers)
             .map(|_| (Reception::new(geometry), Asker::new(PACE, Instant::default(), rng.u64(..))))
             .collect();

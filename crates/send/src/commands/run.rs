@@ -164,8 +164,10 @@ impl Args {
     /// Where requests come to, if they are wanted.
     fn desk(&self, source: &Source, interface: &Interface) -> Result<Option<Desk>, CommandError> {
         let Some(at) = self.nack else { return Ok(None) };
+        let seed =
+            getrandom::u64().map_err(|e| CommandError::failed(format!("no random numbers from the system: {e}")))?;
         let release = release_of(source.release().manifest().payload_digest());
-        let answers = Answers::new(release, source.release().geometries().copied().collect(), self.nack_share);
+        let answers = Answers::new(release, source.release().geometries().copied().collect(), self.nack_share, seed);
         Desk::open(at, interface, answers).map(Some).map_err(CommandError::failed)
     }
 

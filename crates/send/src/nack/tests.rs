@@ -12,7 +12,7 @@ const NOW: Duration = Duration::from_secs(100);
 /// Of a release with 100 source cells of 64 chunks and no others.
 fn answers(share: u8) -> Answers {
     let p = Parameters { size: 6400 * 64, chunk: 64, cell: 64, repair: 0, digest: 16, cap_len: 16 };
-    Answers::new(RELEASE, vec![Geometry::new(&p).unwrap()], share)
+    Answers::new(RELEASE, vec![Geometry::new(&p).unwrap()], share, 5)
 }
 
 fn source(n: u32) -> IpAddr {
@@ -95,7 +95,7 @@ fn a_forged_flood_takes_its_share_and_bounded_memory_and_no_more() {
     let mut rng = fastrand::Rng::with_seed(seed);
     for share in [1, 25, 50] {
         let p = Parameters { size: 64 << 24, chunk: 64, cell: 64, repair: 0, digest: 16, cap_len: 16 };
-        let mut answers = Answers::new(RELEASE, vec![Geometry::new(&p).unwrap()], share);
+        let mut answers = Answers::new(RELEASE, vec![Geometry::new(&p).unwrap()], share, 5);
         let (mut carousel, mut answered) = (0_u64, 0_u64);
         for n in 0..100_000_u32 {
             let now = NOW + Duration::from_millis(n.into());
