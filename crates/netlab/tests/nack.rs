@@ -21,7 +21,9 @@ fn requests_to_a_group_grow_far_slower_than_receivers() {
     };
     let groups = [1, 4, 16, 64].map(|receivers| run(receivers, Way::Group));
     for (receivers, outcome) in [1_u64, 4, 16, 64].into_iter().zip(groups) {
-        assert!(outcome.requests > 0 && outcome.requests <= groups[0].requests.max(2) * (receivers.ilog2() as u64 + 2));
+        assert!(
+            outcome.requests > 0 && outcome.requests <= groups[0].requests.max(2) * u64::from(receivers.ilog2() + 2)
+        );
     }
     let alone = run(16, Way::Host);
     assert!(alone.requests > 3 * groups[2].requests, "where nobody hears the others");
