@@ -25,6 +25,15 @@ need() {
   case ":$PATH:" in *:/usr/sbin:*) ;; *) PATH="$PATH:/usr/sbin:/sbin" ;; esac
 }
 
+# need_file FILE:PACKAGE...: files, by the Debian package that has them.
+need_file() {
+  local pair missing=()
+  for pair in "$@"; do
+    [ -e "${pair%%:*}" ] || missing+=("${pair#*:}")
+  done
+  [ ${#missing[@]} = 0 ] || install "${missing[@]}"
+}
+
 # A C compiler for the linker, and the Rust of rust-toolchain.toml.
 need_rust() {
   local version

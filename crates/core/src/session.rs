@@ -11,36 +11,40 @@
 
 mod bitmap;
 mod budget;
+mod candidate;
+mod carried;
 mod counters;
 mod download;
 mod loss;
 mod pages;
 mod policy;
+mod recent;
 mod staging;
+mod verifier;
 
 pub use counters::Counters;
 pub use policy::{Mark, Policy, RefuseReason, Target, Wave};
+pub use verifier::{Verifier, VerifierConfig};
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use self::budget::{Budget, Refused};
+use self::budget::{Budget, Remembered};
+use self::candidate::{CANDIDATE_PAGES, Candidate};
 use self::counters::count;
 use self::download::{Download, Verdict};
 use self::loss::Loss;
 use self::staging::Staging;
 use crate::manifest::Manifest;
 use crate::time::Instant;
-use crate::tree::{Geometry, Tree};
+use crate::tree::Geometry;
 use crate::trust::{Envelope, StatementError, TrustedKeys, Verified, tsi_of, verify};
-use crate::wire::{HEADER_LEN, Header, Object, Packet, PageKind, Tsi};
+use crate::wire::{HEADER_LEN, Header, Object, Packet, PageKind};
 use sha2::{Digest as _, Sha256};
 
 /// Other acceptable releases that may wait for their first chunk: the highest ones \[M-6\].
 const MAX_CANDIDATES: usize = 8;
-/// Pages of a candidate that are kept until its first chunk.
-const CANDIDATE_PAGES: usize = 8;
 /// Releases that are left alone because the storage could not take them.
 const MAX_DECLINED: usize = 8;
 /// For how long: room may be made in the meantime.
@@ -78,21 +82,14 @@ pub struct Receiver {
     declined: VecDeque<([u8; 32], Instant)>,
     staging: Staging,
     /// Statements that did not verify, by the SHA-256 of all their octets \[S-10\].
-    refused: Refused,
+    refused: Remembered,
     /// Genuine manifests that are not for this device, by the SHA-256 of their payload.
-    unsuitable: Refused,
+    unsuitable: Remembered,
     budget: Budget,
     counters: Counters,
     loss: Loss,
     /// What the last input still leads to; empty between inputs.
     work: VecDeque<Work>,
-}
-
-/// A release that may take the place of the one being received, until its first chunk verifies \[M-6\].
-#[derive(Debug)]
-struct Candidate {
-    manifest: Verified<Manifest>,
-    trees: Vec<Tree>,
 }
 
 /// What the driver must do.
@@ -219,8 +216,8 @@ impl Receiver {
             candidates: Vec::with_capacity(MAX_CANDIDATES),
             declined: VecDeque::with_capacity(MAX_DECLINED),
             staging: Staging::new(config.staging, payload_len, config.seed),
-            refused: Refused::new(),
-            unsuitable: Refused::new(),
+            refused: Remembered::new(),
+            unsuitable: Remembered::new(),
             budget: Budget::new(),
             counters: Counters::default(),
             loss: Loss::default(),
@@ -335,8 +332,8 @@ impl Receiver {
     /// but the install of another.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
-        self.refused = Refused::new();
-        self.unsuitable = Refused::new();
+        self.refused = Remembered::new();
+        self.unsuitable = Remembered::new();
         self.declined.clear();
         let policy = &self.policy;
         self.candidates.retain(|candidate| policy.check(&candidate.manifest).is_ok());
@@ -523,7 +520,7 @@ impl Receiver {
             None if self.policy.installed.is_some_and(|(mark, _)| tsi_of(&mark.digest) == tsi) => {
                 self.counters.drop("other-session");
             }
-            None => self.stage(source, tsi, header.object, payload),
+            None => self.stage(source, header, payload),
         }
     }
 
@@ -547,11 +544,11 @@ impl Receiver {
                     Ok(Verdict::New) => self.accept(Origin::Input, component, place.position),
                     Ok(Verdict::Duplicate) => count(&mut self.counters.duplicates),
                     Ok(Verdict::PageStored) => {
-                        self.stage(source, header.tsi, header.object, payload);
+                        self.stage(source, header, payload);
                         self.work.push_back(Work::Act(Step::LoadPage { component, cell: place.cell }));
                     }
                     Ok(Verdict::PageMissing) if download.is_near(component, place.cell) => {
-                        self.stage(source, header.tsi, header.object, payload);
+                        self.stage(source, header, payload);
                     }
                     Ok(Verdict::PageMissing) => self.counters.drop("no-page"),
                 }
@@ -571,10 +568,10 @@ impl Receiver {
             if let Err(e) = tree.check_page(kind, cell, payload) {
                 return self.counters.drop(e.code());
             }
-            self.stage(source, header.tsi, header.object, payload);
+            self.stage(source, header, payload);
             return self.staging.trim(header.tsi, CANDIDATE_PAGES);
         }
-        match self.check_candidate_chunk(tree, header, payload) {
+        match candidate.check_chunk(&self.staging, header, payload) {
             Some(Ok(())) => {
                 let candidate = self.candidates.swap_remove(index);
                 self.begin(candidate, Some((source, header)));
@@ -584,21 +581,11 @@ impl Receiver {
         }
     }
 
-    /// Checks a candidate's chunk against its staged pages; `None` if the page is not among them.
-    fn check_candidate_chunk(&self, tree: &Tree, header: Header, chunk: &[u8]) -> Option<Result<(), &'static str>> {
-        let Object::Chunk { component, sbn, esi } = header.object else { return None };
-        let Some(position) = tree.geometry().position(sbn, esi) else { return Some(Err("range")) };
-        let (cell, slot) = tree.geometry().slot(position);
-        let object = Object::Page { kind: PageKind::Page, component, cell };
-        let (page_slot, page) = self.staging.of_session(header.tsi).find(|(_, staged)| staged.object == object)?;
-        Some(tree.check_chunk(self.staging.payload(page_slot, page.len()), slot, chunk).map_err(|e| e.code()))
-    }
-
-    fn stage(&mut self, source: u64, tsi: Tsi, object: Object, payload: &[u8]) {
+    fn stage(&mut self, source: u64, header: Header, payload: &[u8]) {
         if payload.len() > self.staging.stride() {
             return self.counters.drop("length");
         }
-        let counter = if self.staging.insert(source, tsi, object, payload) {
+        let counter = if self.staging.insert(source, &header, payload) {
             &mut self.counters.staged
         } else {
             &mut self.counters.duplicates

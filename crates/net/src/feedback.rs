@@ -6,10 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use socket2::Socket;
 use tokio::net::UdpSocket;
 
-use crate::sender::socket::deaf_socket;
-use crate::{Interface, JoinError, Membership, OpenError, ReceiveOptions, Receiver, SendOptions, Sender};
+use crate::{
+    Interface, JoinError, Membership, OpenError, ReceiveOptions, Receiver, SendOptions, Sender, UnicastError,
+    UnicastSender,
+};
 
-/// Receive buffer of the way back, in bytes: a flood is to be dropped by the kernel, not gathered.
+/// Buffer of the way back, in bytes: a flood is to be dropped by the kernel, not gathered.
 const BUFFER: usize = 64 << 10;
 /// Datagrams taken from one host's socket before the runtime looks at others.
 const BATCH: usize = 16;
@@ -24,6 +26,9 @@ pub enum FeedbackError {
     /// The group cannot be sent to.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The host cannot be sent to.
+    #[error(transparent)]
+    Unicast(#[from] UnicastError),
     /// The address cannot be sent to or listened on.
     #[error("{address} is no multicast or unicast address with a port other than 0")]
     Address {
@@ -49,6 +54,7 @@ impl FeedbackError {
         match self {
             Self::Join(error) => error.code(),
             Self::Open(error) => error.code(),
+            Self::Unicast(error) => error.code(),
             Self::Address { .. } => "feedback-address",
             Self::Socket { .. } => "feedback-socket",
         }
@@ -122,7 +128,7 @@ pub struct FeedbackSender(Sends);
 #[derive(Debug)]
 enum Sends {
     Group(Box<Sender>),
-    Host { io: UdpSocket, to: SocketAddr },
+    Host(UnicastSender),
 }
 
 impl FeedbackSender {
@@ -142,19 +148,18 @@ impl FeedbackSender {
             let options = SendOptions { hops, gso: false, ..SendOptions::new(to, interface.clone()) };
             return Ok(Self(Sends::Group(Box::new(Sender::open(&options)?))));
         }
-        let io = deaf_socket(to).and_then(watched).map_err(failed(to, "open a socket"))?;
-        Ok(Self(Sends::Host { io, to }))
+        Ok(Self(Sends::Host(UnicastSender::open(to, 0, BUFFER)?)))
     }
 
-    /// Sends one datagram. Waits while the send buffer is full.
+    /// Sends one datagram.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// What the system says; to a host also that the send buffer is full.
     pub async fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         match &mut self.0 {
             Sends::Group(sender) => sender.send(datagram, 0).await.map_err(io::Error::other),
-            Sends::Host { io, to } => io.send_to(datagram, *to).await.map(drop),
+            Sends::Host(sender) => sender.send(datagram).map_err(io::Error::other),
         }
     }
 
@@ -166,7 +171,7 @@ impl FeedbackSender {
                 let is_any = own.ip().is_unspecified();
                 own.port() == from.port() && (is_any || own.ip() == from.ip())
             }),
-            Sends::Host { .. } => false,
+            Sends::Host(_) => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Batched receive from any number of groups.
 
-mod socket;
+pub(crate) mod socket;
 
 use std::future::poll_fn;
 use std::io::{self, IoSliceMut};

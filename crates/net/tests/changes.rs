@@ -146,6 +146,9 @@ fn limits_of_the_kernel_are_told_by_their_names_and_what_fits_is_heard() {
         assert!(error.to_string().contains("raise the limit net.ipv4.igmp_max_msf"), "{error}");
         assert_eq!(limit(error), (2, "net.ipv4.igmp_max_msf", "join-limit"));
         assert_eq!(heard(&mut receiver, "232.1.2.3", &sources[..2]).await.len(), 2);
+        // As many others fit in their place.
+        receiver.change(&from("232.1.2.3", &sources[1..])).unwrap();
+        assert_eq!(heard(&mut receiver, "232.1.2.3", &sources[..2]).await.len(), 1);
         set("net/ipv4/igmp_max_msf", "3");
         receiver.change(&from("232.1.2.3", &sources)).unwrap();
 

@@ -77,6 +77,28 @@ impl Fleet {
         Device::new(self, self.host(name), targets)
     }
 
+    /// Makes a host of any lab a device, as [`Fleet::device`] does.
+    ///
+    /// # Panics
+    ///
+    /// If its folder cannot be made.
+    #[must_use]
+    pub fn device_on(&self, host: Host, targets: &[&str]) -> Device {
+        Device::new(self, host, targets)
+    }
+
+    /// Starts a relay on `host` that trusts the release key, with JSON output and these `options`, apart by blanks.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn relay(&self, host: &Host, options: &str) -> Run {
+        let mut command = Command::new(program("send"));
+        command.args(["relay", "--json", "--trust"]).arg(self.key("release").1);
+        command.args(options.split_ascii_whitespace());
+        Run::new(host.spawn(&command).unwrap())
+    }
+
     /// Starts a release with this sequence number.
     pub fn draft(&self, sequence: u64) -> Draft<'_> {
         Draft::new(self, sequence)

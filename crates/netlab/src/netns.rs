@@ -52,7 +52,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use error::LabError;
-pub use host::{Host, INTERFACE, INTERFACE_INDEX};
+pub use host::{Host, INTERFACE, INTERFACE_INDEX, SECOND_INTERFACE};
 pub use require::require_netns;
 pub use rustix::process::Signal;
 pub use spawn::Process;
@@ -159,6 +159,30 @@ impl Lab {
         tools::ip(&self.bridge, &format!("link set br0 type bridge mcast_snooping {bit} mcast_querier {bit}\n"))?;
         if on {
             thread::sleep(3 * Duration::from_millis(10) * QUERY_RESPONSE);
+        }
+        Ok(())
+    }
+
+    /// Joins two hosts by a cable of their own, beside the bridge: an interface `cableN` in each, with the addresses
+    /// 10.78.N.1 and 10.78.N.2, and `fd78:N::1` and `fd78:N::2`. So that a host between two networks can be a router.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Tool`], as for a number that one of them has already.
+    pub fn cable(&self, number: u8, hosts: [&Host; 2]) -> Result<(), LabError> {
+        let [one, two] = hosts.map(Host::namespace);
+        let name = format!("cable{number}");
+        tools::ip(one, &format!("link add name {name} type veth peer name {name} netns {two}\n"))?;
+        for (nth, namespace) in [one, two].into_iter().enumerate() {
+            let end = nth + 1;
+            tools::ip(
+                namespace,
+                &format!(
+                    "addr add 10.78.{number}.{end}/24 dev {name}\n\
+                     addr add fd78:{number}::{end}/64 dev {name} nodad\n\
+                     link set {name} up\n"
+                ),
+            )?;
         }
         Ok(())
     }

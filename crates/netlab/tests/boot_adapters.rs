@@ -235,6 +235,20 @@ fn other_things_in_the_same_place_are_left_alone() {
 }
 
 #[test]
+fn what_a_killed_adapter_has_left_is_removed_and_nothing_else() {
+    for (name, left, other) in
+        [("grub", "env.new.abc123", "env.backup"), ("pointer", ".slots.new.abc123", "slots.backup")]
+    {
+        let adapter = Adapter::new(name);
+        adapter.folder.write(left, "");
+        adapter.folder.write(other, "");
+        adapter.ask(&["set-primary", "b", "3"]);
+        assert!(!adapter.folder.path(left).exists(), "{name}");
+        assert!(adapter.folder.path(other).exists(), "{name}");
+    }
+}
+
+#[test]
 fn the_configuration_of_grub_parses() {
     let path = shipped("packaging/boot/grub.cfg").display().to_string();
     Done::run(&mut Folder::default().command("grub-script-check", &[&path])).ok();

@@ -27,7 +27,8 @@ Examples:
     fleetcast-recv check-config /etc/fleetcast/recv.toml
     fleetcast-recv receive --config /etc/fleetcast/recv.toml
 
-Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage, 78 wrong configuration.
+Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage, 3 refused (doctor),
+78 wrong configuration.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
 pub struct Cli {

@@ -8,6 +8,16 @@
 //! | `air` | what was heard: whose it is, and whether this device would take it |
 //!
 //! Nothing of a daemon is touched: the device record is only read, and memberships are of sockets of its own.
+//!
+//! | what is told of | codes |
+//! | --- | --- |
+//! | settings and state | `settings`, `record` |
+//! | an interface | `interface` if it is good, `interface-unknown`, `interface-down`, `interface-carrier`, `interface-multicast` |
+//! | other programs | `joined`, `not-joined`, `port-shared`, `port-taken` |
+//! | the kernel | `igmp-version`, `mld-version`, `join-limit`, `join-socket`, `receive-buffer`, `kernel-drops`, `overlong` |
+//! | a group | `heard`, `no-packets`, `other-source`, `rp-filter` |
+//! | packets | `not-fleetcast`, `no-manifest`, `malformed`, `unknown-key`, `loss` |
+//! | a release | `release` if this device takes it, `installed` if it has it, else the word for why not (spec §12) |
 
 mod air;
 mod host;

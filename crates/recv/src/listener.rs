@@ -112,14 +112,12 @@ impl Listener {
             self.silence.clear();
         }
         let joined = if is_other || self.failed.is_some() { self.net.change(&self.memberships()) } else { Ok(()) };
-        let joined = joined.and_then(|()| {
-            let Self { net, links, silence, .. } = self;
-            net.refresh(|group, interface, heard| {
-                let is_plugged_in = links.iter().any(|link| link.is_plugged_in(interface));
-                silence.is_long(now, (group, interface.index()), heard) || is_plugged_in
-            })
+        let Self { net, links, silence, .. } = self;
+        let reported = net.refresh(|group, interface, heard| {
+            let is_plugged_in = links.iter().any(|link| link.is_plugged_in(interface));
+            silence.is_long(now, (group, interface.index()), heard) || is_plugged_in
         });
-        match joined {
+        match joined.and(reported) {
             Ok(()) => {
                 self.failed = None;
                 for name in self.links.iter_mut().filter_map(Link::back) {
@@ -136,9 +134,9 @@ impl Listener {
         }
     }
 
-    /// Whether nothing can be heard, for want of the interfaces.
+    /// Whether nothing is joined.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.failed.is_some() || self.links.iter().all(Link::is_gone)
+        self.net.heard().next().is_none()
     }
 
     /// Names of the interfaces, separated by commas.

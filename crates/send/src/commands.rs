@@ -1,13 +1,15 @@
 //! The command line of `fleetcast-send`: one module per command, each `Args` and `run`.
 
 mod check;
+mod relay;
 mod release;
 mod run;
 
 use clap::{Parser, Subcommand};
 use fleetcast_cli::CommandError;
 
-/// Multicasts a signed release to any number of devices: only ever sends, hears nothing, holds no key.
+/// Multicasts a signed release to any number of devices: only ever sends, hears nothing, holds no key. As a relay it hears, and passes on what is
+/// genuine.
 #[derive(Parser, Debug)]
 #[command(
     name = "fleetcast-send",
@@ -23,6 +25,11 @@ Examples:
     fleetcast-send run 1.2.3.fleetcast --image app.img \\
         --group 239.255.70.67:4701 --interface eth1 --rate 20M
 
+  Pass on what is genuine from eth0 to a site's own link:
+    fleetcast-send relay --trust release-key.pub.pem \\
+        --upstream 239.255.70.67:4701 --upstream-interface eth0 \\
+        --group 239.255.70.67:4701 --interface eth1
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
@@ -35,6 +42,7 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Relay(Box<relay::Args>),
 }
 
 impl Cli {
@@ -47,6 +55,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
+            Command::Relay(args) => args.run(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The head-end of Fleetcast: it multicasts a signed release, for ever and to nobody in particular.
 //!
-//! It holds no key and hears nothing: its socket drops whatever arrives. Only where its operator wants it to answer requests it
-//! has a second socket for these. Memory does not grow with the images.
+//! It holds no key and hears nothing: its socket drops whatever arrives. Memory does not grow with the images. Only [`relay`], a
+//! command of its own, hears what others send, and [`nack`], where its operator wants it, requests at a second socket.
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -12,6 +12,7 @@
 //! | [`nack`] | which packets to send once more on request; pure |
 //! | [`pacing`] | when the next packet may go; pure |
 //! | [`driver`] | carousel, pacing and socket together |
+//! | [`relay`] | passes on what verified |
 //! | [`report`] | what the operator is told |
 //! | [`commands`] | the command line |
 
@@ -21,6 +22,7 @@ pub mod commands;
 pub mod driver;
 pub mod nack;
 pub mod pacing;
+pub mod relay;
 pub mod release;
 pub mod report;
 pub mod source;

@@ -1,11 +1,11 @@
-//! Limits on what unverified statements may cost: verifications a second, and a memory of what was refused.
+//! Limits on what unverified statements may cost: verifications a second, and a memory of what came of them.
 
 use super::staging::BUCKETS;
 use crate::time::Instant;
 
 /// Signatures that may be verified a second for the sources of one bucket, and in a burst: a statement may have as many.
 const RATE: u64 = 8;
-/// Refusals that are remembered.
+/// Statements that are remembered.
 const REMEMBERED: usize = 256;
 
 /// Token buckets of signature verifications, one for each bucket of sources: who floods uses up nobody else's.
@@ -42,14 +42,14 @@ impl Budget {
     }
 }
 
-/// The newest refusals, by a SHA-256.
+/// The newest statements of which the same is known, by a SHA-256.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct Remembered {
     digests: [[u8; 16]; REMEMBERED],
     next: usize,
 }
 
-impl Refused {
+impl Remembered {
     pub(super) const fn new() -> Self {
         Self { digests: [[0; 16]; REMEMBERED], next: 0 }
     }
@@ -89,15 +89,15 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_refusals_are_remembered() {
-        let mut refused = Refused::new();
+    fn the_newest_statements_are_remembered() {
+        let mut remembered = Remembered::new();
         let digest = |i: u16| {
             let mut digest = [7; 32];
             digest[..2].copy_from_slice(&i.to_be_bytes());
             digest
         };
-        (0..300).for_each(|i| refused.insert(&digest(i)));
-        assert!(!refused.contains(&digest(43)));
-        assert!((44..300).all(|i| refused.contains(&digest(i))));
+        (0..300).for_each(|i| remembered.insert(&digest(i)));
+        assert!(!remembered.contains(&digest(43)));
+        assert!((44..300).all(|i| remembered.contains(&digest(i))));
     }
 }

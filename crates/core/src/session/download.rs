@@ -6,15 +6,11 @@ use alloc::vec::Vec;
 use super::Work;
 use super::bitmap::Bitmap;
 use super::pages::{Key, PageCache};
+use super::recent::RecentCells;
 use crate::manifest::Manifest;
 use crate::tree::{Geometry, Tree, TreeError};
 use crate::trust::Verified;
 use crate::wire::PageKind;
-
-/// Cells of a component around which chunks may wait for their page, each way.
-const NEAR_CELLS: u32 = 16;
-/// Newest verified cells of a component that are remembered: as many senders at other places of the loop.
-const RECENT: usize = 8;
 
 /// A release being received.
 #[derive(Debug)]
@@ -38,7 +34,7 @@ struct State {
     pages: Bitmap,
     /// Per block, chunks still missing until it can be restored.
     missing: Vec<u16>,
-    recent: [Option<u32>; RECENT],
+    recent: RecentCells,
 }
 
 /// Where a chunk stands.
@@ -66,11 +62,10 @@ pub(super) enum Verdict {
 impl Download {
     /// Allocates all that the release needs. `trees` are the manifest's.
     pub(super) fn new(manifest: Verified<Manifest>, trees: Vec<Tree>) -> Self {
-        let page_len = |tree: &Tree| (tree.geometry().cell() as usize).saturating_mul(tree.geometry().digest_len());
-        let stride = trees.iter().map(page_len).max().unwrap_or(0);
+        let pages = PageCache::new(&trees);
         let open_blocks = trees.iter().map(|tree| tree.geometry().blocks()).sum();
         let components = trees.into_iter().map(State::new).collect();
-        Self { manifest, components, pages: PageCache::new(stride), open_blocks, takes_repair: true }
+        Self { manifest, components, pages, open_blocks, takes_repair: true }
     }
 
     pub(super) const fn manifest(&self) -> &Verified<Manifest> {
@@ -169,21 +164,19 @@ impl Download {
         let state = self.components.get_mut(usize::from(component)).ok_or(TreeError::Range)?;
         let page = state.tree.check_page(kind, cell, payload)?;
         let key = Key { kind, component, cell };
-        let is_known = self.pages.contains(key);
-        self.pages.insert(key, page);
         if kind == PageKind::Page {
             state.pages.set(cell, true);
         }
-        if !is_known {
-            self.spread(key, ready);
-        }
+        self.pages.take(state.tree.geometry(), key, page, |cell| {
+            ready.push_back(Work::Ready { component, cell, slot: 0 });
+        });
         Ok(())
     }
 
     /// A page or parity page of this cell has come from a sender: there it is.
     pub(super) fn note_cell(&mut self, component: u8, cell: u32) {
         if let Some(state) = self.components.get_mut(usize::from(component)) {
-            state.note_cell(cell);
+            state.recent.note(cell);
         }
     }
 
@@ -245,51 +238,11 @@ impl Download {
 
     /// Whether a chunk of this cell may wait for its page: only near where senders are.
     pub(super) fn is_near(&self, component: u8, cell: u32) -> bool {
-        let Some(state) = self.state(component) else { return false };
-        let cells = state.tree.geometry().cells();
-        let mut recent = state.recent.iter().flatten().peekable();
-        let is_close = |other: &u32| {
-            let apart = other.abs_diff(cell);
-            apart.min(cells.saturating_sub(apart)) <= NEAR_CELLS
-        };
-        recent.peek().is_none() || recent.any(is_close)
+        self.state(component).is_some_and(|state| state.recent.is_near(cell, state.tree.geometry().cells()))
     }
 
     fn state(&self, component: u8) -> Option<&State> {
         self.components.get(usize::from(component))
-    }
-
-    /// Derives every page that follows from a new one, and those that follow from these \[T-4, T-9\].
-    fn spread(&mut self, new: Key, ready: &mut VecDeque<Work>) {
-        let Some(geometry) = self.geometry(new.component).copied() else { return };
-        let mut queue = VecDeque::from([new]);
-        while let Some(Key { kind, component, cell }) = queue.pop_front() {
-            let page = |cell| Key { kind: PageKind::Page, component, cell };
-            let parity = |cell| Key { kind: PageKind::Parity, component, cell };
-            let mut derive = |target: u32, from: u32, other: Option<u32>| {
-                let len = geometry.page_len(PageKind::Page, target).unwrap_or(0);
-                let target = page(target);
-                if !self.pages.contains(target) && self.pages.derive(target, parity(from), other.map(page), len) {
-                    queue.push_back(target);
-                }
-            };
-            match (kind, geometry.parity_partner(cell)) {
-                (PageKind::Parity, None) => derive(cell, cell, None),
-                (PageKind::Parity, Some(partner)) => {
-                    derive(partner, cell, Some(cell));
-                    derive(cell, cell, Some(partner));
-                }
-                (PageKind::Page, partner) => {
-                    ready.push_back(Work::Ready { component, cell, slot: 0 });
-                    if let Some(partner) = partner {
-                        derive(partner, cell, Some(cell));
-                    }
-                    if let Some(follower) = geometry.parity_follower(cell) {
-                        derive(follower, follower, Some(cell));
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -297,14 +250,12 @@ impl State {
     fn new(tree: Tree) -> Self {
         let g = *tree.geometry();
         let missing = (0..g.blocks()).map(|block| g.block(block).map_or(0, |size| size.source)).collect();
-        Self { tree, have: Bitmap::new(g.chunks()), pages: Bitmap::new(g.cells()), missing, recent: [None; RECENT] }
-    }
-
-    fn note_cell(&mut self, cell: u32) {
-        if !self.recent.contains(&Some(cell)) {
-            self.recent.rotate_right(1);
-            let [first, ..] = &mut self.recent;
-            *first = Some(cell);
+        Self {
+            tree,
+            have: Bitmap::new(g.chunks()),
+            pages: Bitmap::new(g.cells()),
+            missing,
+            recent: RecentCells::default(),
         }
     }
 }

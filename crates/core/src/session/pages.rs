@@ -1,9 +1,10 @@
 //! A bounded cache of verified pages and parity pages, oldest out first.
 
+use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::tree;
+use crate::tree::{self, Geometry, Tree};
 use crate::wire::PageKind;
 
 /// Pages and parity pages kept: the last 128 cells or so. Chunks wait for a page at most until the parity pages of the
@@ -29,8 +30,14 @@ pub(super) struct PageCache {
 }
 
 impl PageCache {
+    /// An empty cache for the pages of these trees.
+    pub(super) fn new(trees: &[Tree]) -> Self {
+        let page_len = |tree: &Tree| (tree.geometry().cell() as usize).saturating_mul(tree.geometry().digest_len());
+        Self::with_stride(trees.iter().map(page_len).max().unwrap_or(0))
+    }
+
     /// An empty cache for pages of up to `stride` octets.
-    pub(super) fn new(stride: usize) -> Self {
+    fn with_stride(stride: usize) -> Self {
         let bytes = vec![0; stride.saturating_mul(CAPACITY)];
         Self { keys: [None; CAPACITY], lens: [0; CAPACITY], bytes, stride, next: 0 }
     }
@@ -46,14 +53,52 @@ impl PageCache {
     }
 
     /// Puts a page in; it must not be longer than the stride.
-    pub(super) fn insert(&mut self, key: Key, page: &[u8]) {
+    fn insert(&mut self, key: Key, page: &[u8]) {
         let slot = self.find(key).unwrap_or_else(|| self.take_slot());
         self.fill(slot, key, page.len(), |into| into.copy_from_slice(page));
     }
 
+    /// Puts a verified page or parity page of a component of this geometry in, and every page that follows from it and those here,
+    /// and from these in turn \[T-4, T-9\]. Calls `known` with the cell of each page that is known by it.
+    pub(super) fn take(&mut self, geometry: &Geometry, new: Key, page: &[u8], mut known: impl FnMut(u32)) {
+        let is_known = self.contains(new);
+        self.insert(new, page);
+        if is_known {
+            return;
+        }
+        let mut queue = VecDeque::from([new]);
+        while let Some(Key { kind, component, cell }) = queue.pop_front() {
+            let page = |cell| Key { kind: PageKind::Page, component, cell };
+            let parity = |cell| Key { kind: PageKind::Parity, component, cell };
+            let mut derive = |target: u32, from: u32, other: Option<u32>| {
+                let len = geometry.page_len(PageKind::Page, target).unwrap_or(0);
+                let target = page(target);
+                if !self.contains(target) && self.derive(target, parity(from), other.map(page), len) {
+                    queue.push_back(target);
+                }
+            };
+            match (kind, geometry.parity_partner(cell)) {
+                (PageKind::Parity, None) => derive(cell, cell, None),
+                (PageKind::Parity, Some(partner)) => {
+                    derive(partner, cell, Some(cell));
+                    derive(cell, cell, Some(partner));
+                }
+                (PageKind::Page, partner) => {
+                    known(cell);
+                    if let Some(partner) = partner {
+                        derive(partner, cell, Some(cell));
+                    }
+                    if let Some(follower) = geometry.parity_follower(cell) {
+                        derive(follower, follower, Some(cell));
+                    }
+                }
+            }
+        }
+    }
+
     /// Puts in what `a` xor `b` gives (of `b` none: a copy of `a`), cut or zero-padded to `len` octets. `false` if one of
     /// them is not here.
-    pub(super) fn derive(&mut self, key: Key, a: Key, b: Option<Key>, len: usize) -> bool {
+    fn derive(&mut self, key: Key, a: Key, b: Option<Key>, len: usize) -> bool {
         let mut page = [0; MAX_PAGE];
         let Some(page) = page.get_mut(..len) else { return false };
         for part in [Some(a), b].into_iter().flatten() {
@@ -115,7 +160,7 @@ mod tests {
 
     #[test]
     fn pages_that_are_taken_out_again_push_only_the_oldest_out() {
-        let mut cache = PageCache::new(4);
+        let mut cache = PageCache::with_stride(4);
         let key = |cell: usize| Key { kind: PageKind::Page, component: 0, cell: u32::try_from(cell).unwrap() };
         for cell in 0..CAPACITY {
             cache.insert(key(cell), &[1; 4]);

@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::wire::{Object, Tsi};
+use crate::wire::{Header, Object, Tsi};
 
 /// Different packets that may claim to be the same object.
 const CANDIDATES: usize = 4;
@@ -18,6 +18,7 @@ pub(super) const BUCKETS: usize = 16;
 pub(super) struct Staged {
     pub(super) tsi: Tsi,
     pub(super) object: Object,
+    pub(super) layer: u8,
     bucket: usize,
     len: usize,
     /// Order of arrival.
@@ -86,7 +87,8 @@ impl Staging {
     }
 
     /// Lets a packet wait. `false` if it does already, or is larger than a slot.
-    pub(super) fn insert(&mut self, source: u64, tsi: Tsi, object: Object, payload: &[u8]) -> bool {
+    pub(super) fn insert(&mut self, source: u64, header: &Header, payload: &[u8]) -> bool {
+        let Header { layer, tsi, object, .. } = *header;
         if payload.len() > self.stride || self.slots.is_empty() {
             return false;
         }
@@ -119,7 +121,7 @@ impl Staging {
         let (Some(place), Some(entry)) = (place, self.slots.get_mut(slot)) else { return false };
         place.copy_from_slice(payload);
         self.stamp = self.stamp.wrapping_add(1);
-        *entry = Some(Staged { tsi, object, bucket, len: payload.len(), stamp: self.stamp });
+        *entry = Some(Staged { tsi, object, layer, bucket, len: payload.len(), stamp: self.stamp });
         self.used = self.used.saturating_add(1);
         if let Some(count) = self.buckets.get_mut(bucket) {
             *count = count.saturating_add(1);
@@ -195,16 +197,20 @@ mod tests {
         Object::Chunk { component: 0, sbn: 0, esi }
     }
 
+    fn packet(esi: u16) -> Header {
+        Header { layer: 0, count: 0, tsi: TSI, object: chunk(esi) }
+    }
+
     #[test]
     fn one_source_gets_half_of_the_room_and_the_others_keep_theirs() {
         let mut staging = Staging::new(256, 64, 99);
         for esi in 0..100 {
-            assert!(staging.insert(1, TSI, chunk(esi), &[1; 64]));
+            assert!(staging.insert(1, &packet(esi), &[1; 64]));
         }
         // A source whose packets are counted apart from those of source 1.
         let flooder = (2..100).find(|&source| staging.bucket(source) != staging.bucket(1)).unwrap();
         for esi in 0..10_000 {
-            staging.insert(flooder, TSI, chunk(1000 + esi), &[2; 64]);
+            staging.insert(flooder, &packet(1000 + esi), &[2; 64]);
         }
         let kept =
             staging.of_session(TSI).filter(|(_, staged)| matches!(staged.object, Object::Chunk { esi: 0..100, .. }));
@@ -216,7 +222,7 @@ mod tests {
     fn a_full_buffer_loses_random_packets_only() {
         let mut staging = Staging::new(256, 64, 5);
         for source in 0..100_000_u64 {
-            staging.insert(source, TSI, chunk(u16::try_from(source % 60_000).unwrap()), &source.to_be_bytes());
+            staging.insert(source, &packet(u16::try_from(source % 60_000).unwrap()), &source.to_be_bytes());
         }
         assert_eq!(staging.of_session(TSI).count(), 256);
         let old = staging.of_session(TSI).filter(|(_, staged)| staged.stamp < 99_000).count();
@@ -226,10 +232,10 @@ mod tests {
     #[test]
     fn an_identity_has_few_candidates_and_no_copies() {
         let mut staging = Staging::new(256, 64, 5);
-        assert!(staging.insert(1, TSI, chunk(7), b"genuine"));
-        assert!(!staging.insert(2, TSI, chunk(7), b"genuine"));
+        assert!(staging.insert(1, &packet(7), b"genuine"));
+        assert!(!staging.insert(2, &packet(7), b"genuine"));
         for forged in 0..1000_u64 {
-            staging.insert(forged, TSI, chunk(7), &forged.to_be_bytes());
+            staging.insert(forged, &packet(7), &forged.to_be_bytes());
         }
         assert_eq!(staging.of_session(TSI).count(), CANDIDATES);
     }
@@ -239,11 +245,11 @@ mod tests {
         let mut staging = Staging::new(256, 64, 5);
         let genuine = (1..1000).find(|&source| staging.bucket(source) != staging.bucket(0)).unwrap();
         for forged in 0..10_u64 {
-            staging.insert(0, TSI, chunk(7), &forged.to_be_bytes());
+            staging.insert(0, &packet(7), &forged.to_be_bytes());
         }
-        staging.insert(genuine, TSI, chunk(7), b"genuine");
+        staging.insert(genuine, &packet(7), b"genuine");
         for forged in 10..1000_u64 {
-            staging.insert(0, TSI, chunk(7), &forged.to_be_bytes());
+            staging.insert(0, &packet(7), &forged.to_be_bytes());
         }
         let waiting: Vec<_> = staging.of_session(TSI).map(|(slot, staged)| staging.payload(slot, staged.len)).collect();
         assert!(waiting.len() == CANDIDATES && waiting.contains(&&b"genuine"[..]));
@@ -254,7 +260,7 @@ mod tests {
         let mut staging = Staging::new(64, 64, 5);
         for round in 0..100_u16 {
             for esi in 0..40 {
-                staging.insert(u64::from(esi), TSI, chunk(round * 40 + esi), &[3; 10]);
+                staging.insert(u64::from(esi), &packet(round * 40 + esi), &[3; 10]);
             }
             let slots: HashSet<_> = staging.of_session(TSI).map(|(slot, _)| slot).collect();
             for slot in slots {
@@ -263,15 +269,15 @@ mod tests {
             assert!(staging.is_empty());
             assert_eq!(staging.buckets, [0; BUCKETS]);
         }
-        assert!(!staging.insert(1, TSI, chunk(1), &[0; 65]), "larger than a slot");
-        assert!(!Staging::new(0, 64, 1).insert(1, TSI, chunk(1), &[0; 4]), "no room at all");
+        assert!(!staging.insert(1, &packet(1), &[0; 65]), "larger than a slot");
+        assert!(!Staging::new(0, 64, 1).insert(1, &packet(1), &[0; 4]), "no room at all");
     }
 
     #[test]
     fn trimming_keeps_the_newest() {
         let mut staging = Staging::new(64, 64, 5);
         for esi in 0..20 {
-            staging.insert(1, TSI, chunk(esi), &[3; 10]);
+            staging.insert(1, &packet(esi), &[3; 10]);
         }
         staging.trim(TSI, 8);
         let kept: HashSet<_> = staging.of_session(TSI).map(|(_, staged)| staged.object).collect();

@@ -106,25 +106,38 @@ impl GroupSocket {
                 self.join_any()
             }
             Filter::Only(wanted) => {
-                let mut first = Ok(());
-                for source in wanted {
-                    first = first.and(self.join_source(*source));
-                }
-                // Last: without any source the kernel would leave the group, to join it again.
-                if let Filter::Only(joined) = &mut self.filter {
-                    for source in joined.extract_if(.., |source| !wanted.contains(source)) {
-                        // It was joined; if the interface is gone, the membership is too.
-                        let _ = sys::leave_source(
-                            self.io.as_fd(),
-                            self.place.group.ip(),
-                            source,
-                            self.place.interface.index(),
-                        );
-                    }
-                }
-                first
+                // First: without any source the kernel would leave the group, to join it again.
+                let joined = self.join_sources(wanted);
+                let has_left = self.leave_all_but(wanted);
+                // There may be room for them now.
+                if has_left { self.join_sources(wanted) } else { joined }
             }
         }
+    }
+
+    /// As many as there is room for.
+    fn join_sources(&mut self, wanted: &BTreeSet<IpAddr>) -> Result<(), JoinError> {
+        let mut first = Ok(());
+        for source in wanted {
+            first = first.and(self.join_source(*source));
+        }
+        first
+    }
+
+    /// Whether there was anybody else.
+    fn leave_all_but(&mut self, wanted: &BTreeSet<IpAddr>) -> bool {
+        let Filter::Only(joined) = &mut self.filter else {
+            // No source could be joined in place of all of them.
+            self.leave();
+            return true;
+        };
+        let (group, index) = (self.place.group.ip(), self.place.interface.index());
+        let others: Vec<_> = joined.extract_if(.., |source| !wanted.contains(source)).collect();
+        for source in &others {
+            // It was joined; if the interface is gone, the membership is too.
+            let _ = sys::leave_source(self.io.as_fd(), group, *source, index);
+        }
+        !others.is_empty()
     }
 
     /// Leaves and joins again.
@@ -240,7 +253,7 @@ fn keep_others_out(socket: &Socket, place: &Place) -> io::Result<()> {
 }
 
 /// Asks for `bytes`, beyond the system's limit where the program may.
-fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+pub(crate) fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX / 2);
     let forced = sys::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value);
     forced.or_else(|_| socket.set_recv_buffer_size(bytes))

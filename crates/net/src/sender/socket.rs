@@ -11,10 +11,10 @@ use crate::{OpenError, sys};
 
 /// The socket before it has a port: from its first moment no arrival gets in, nor can the
 /// filter be taken off again.
-pub(crate) fn deaf_socket(group: SocketAddr) -> io::Result<Socket> {
+pub(crate) fn deaf_socket(to: SocketAddr) -> io::Result<Socket> {
     // One instruction, `BPF_RET | BPF_K` with 0: keep 0 bytes, that is, drop.
     const DROP_ALL: [SockFilter; 1] = [SockFilter::new(0x06, 0, 0, 0)];
-    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))?;
     socket.attach_filter(&DROP_ALL)?;
     sys::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_LOCK_FILTER, 1)?;
     // The kernel raises 0 to the least it allows.

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::{CLASS, Fleet, GROUP, Release, Run, VENDOR, defaults, program};
 use crate::netns::{Host, INTERFACE};
 
@@ -32,6 +34,26 @@ impl Device {
     ///
     /// If it cannot be started.
     pub fn start(&self, options: &str) -> Run {
+        let command = self.command(&["receive", "--json", "--progress-interval", "50ms"], options);
+        Run::new(self.host.spawn(&command).unwrap())
+    }
+
+    /// Runs the receiver's doctor, with options as [`Device::start`] has them, and gives its exit code and report.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be run, or says nothing.
+    #[must_use]
+    pub fn doctor(&self, options: &str) -> (i32, Value) {
+        let output = self.host.run(&self.command(&["doctor", "--json"], options)).unwrap();
+        let report = serde_json::from_slice(&output.stdout);
+        let report = report.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().unwrap(), report)
+    }
+
+    /// A command of the receiver: `start`, then options as [`Device::start`] has them.
+    #[must_use]
+    pub fn command(&self, start: &[&str], options: &str) -> Command {
         let (trust, state) = (self.trust.display().to_string(), self.folder.join("state").display().to_string());
         let flags = [
             ("--trust", trust.as_str()),
@@ -40,14 +62,13 @@ impl Device {
             ("--group", GROUP),
             ("--interface", INTERFACE),
             ("--state", state.as_str()),
-            ("--progress-interval", "50ms"),
         ];
         let mut command = Command::new(program("recv"));
-        command.args(["receive", "--json"]).args(options.split_ascii_whitespace()).args(defaults(options, &flags));
+        command.args(start).args(options.split_ascii_whitespace()).args(defaults(options, &flags));
         for target in &self.targets {
             command.arg("--target").arg(format!("{target}={}", self.target(target).display()));
         }
-        Run::new(self.host.spawn(&command).unwrap())
+        command
     }
 
     /// The file that images for a target replace.

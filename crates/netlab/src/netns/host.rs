@@ -10,13 +10,16 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{LabError, Process, Shared, leftovers, tools};
+use super::{Lab, LabError, Process, Shared, leftovers, tools};
 
 /// Name of the one interface every host has besides `lo`.
 pub const INTERFACE: &str = "eth0";
 
 /// Index of [`INTERFACE`], the same in all hosts; what the IPv6 multicast socket options take.
 pub const INTERFACE_INDEX: u32 = 77;
+
+/// Name of the interface of a host that is on a second bridge: [`Host::attach`].
+pub const SECOND_INTERFACE: &str = "eth1";
 
 /// Least depth of a bottleneck's token bucket, in bytes: two packets, so that none is too long to pass.
 const BURST_MIN: u32 = 3_200;
@@ -79,6 +82,47 @@ impl Host {
             ),
         )?;
         self.offload(false)
+    }
+
+    /// Puts the host on the bridge of another lab too, by an interface [`SECOND_INTERFACE`]. Its own bridge stays where its routes
+    /// lead to; nothing is routed between the two.
+    ///
+    /// The address there is 10.77.255.x with the last octet of its own, which must be no address of that lab, and
+    /// `fd77::ff:x`; the other addresses of the two labs may be the same. Call it once.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Tool`].
+    pub fn attach(&self, lab: &Lab) -> Result<(), LabError> {
+        let (namespace, bridge, port, index) = (&self.namespace, &lab.bridge, format!("x{}", self.index), self.index);
+        let [_, low] = index.to_be_bytes();
+        tools::ip(
+            bridge,
+            &format!(
+                "link add name {SECOND_INTERFACE} netns {namespace} type veth peer name {port}\n\
+                 link set {port} addrgenmode none\n\
+                 link set {port} master br0\n\
+                 link set {port} up\n"
+            ),
+        )?;
+        tools::ip(
+            namespace,
+            &format!(
+                "link set {SECOND_INTERFACE} addrgenmode none\n\
+                 link set {SECOND_INTERFACE} up\n\
+                 addr add 10.77.255.{low}/32 dev {SECOND_INTERFACE}\n\
+                 addr add fd77::ff:{index:x}/128 dev {SECOND_INTERFACE} nodad\n\
+                 addr add fe80::ff:{index:x}/64 dev {SECOND_INTERFACE} nodad\n"
+            ),
+        )?;
+        // Senders there have addresses to which the routes lead elsewhere.
+        let off = format!("echo 0 > /proc/sys/net/ipv4/conf/{SECOND_INTERFACE}/rp_filter");
+        tools::run_in(namespace, "sh", &["-c", &off], "")?;
+        for (namespace, device) in [(namespace, SECOND_INTERFACE), (bridge, port.as_str())] {
+            let args = ["-K", device, "tx-udp-segmentation", "off", "gso", "off", "gro", "off"];
+            tools::run_in(namespace, "ethtool", &args, "")?;
+        }
+        Ok(())
     }
 
     /// Removes the interface, as a driver that is unloaded does.

@@ -2,9 +2,9 @@
 
 use fleetcast_core::session::{self, Action, Policy, RefuseReason};
 use fleetcast_core::time::Instant;
+use fleetcast_core::trust::TrustedKeys;
 
 use super::{Finding, Level};
-use crate::config::Config;
 use crate::events::Release;
 
 /// Packets that may wait for a page.
@@ -38,13 +38,13 @@ struct Heard {
 
 impl Air {
     /// `policy` is the device's own.
-    pub(super) fn new(config: &Config, policy: Policy) -> Self {
+    pub(super) fn new(trust: &TrustedKeys, policy: Policy) -> Self {
         let open = Policy { installed: None, seen: None, trial: None, failed: None, ..policy.clone() };
-        let keys = config.trust.keys().iter().map(|key| key.key_id().to_string());
+        let keys = trust.keys().iter().map(|key| key.key_id().to_string());
         Self {
             trusted: keys.collect::<Vec<_>>().join(", "),
             session: session::Receiver::new(session::Config {
-                trust: config.trust.clone(),
+                trust: trust.clone(),
                 policy: open,
                 staging: STAGING,
                 // Nothing is kept for long that a flood could displace.
@@ -155,5 +155,56 @@ fn advice(reason: RefuseReason) -> &'static str {
         _ => {
             "see `fleetcast-recv status` for what is installed, and `fleetcast-sign inspect` for what the release asks"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetcast_core::manifest::Uuid;
+    use fleetcast_core::session::Wave;
+    use fleetcast_core::trust::PublicKey;
+
+    use super::*;
+
+    /// Levels and codes of what is said about these packets.
+    fn findings(packets: &[&[u8]]) -> Vec<(Level, &'static str)> {
+        // The base point of the curve: a valid key whose secret nobody needs here.
+        let mut key = [0x66; 32];
+        key[0] = 0x58;
+        let trust = TrustedKeys::new(vec![PublicKey::from_bytes(key).unwrap()], 1).unwrap();
+        let policy = Policy {
+            vendor: Uuid([0; 16]),
+            classes: vec![],
+            targets: vec![],
+            installed: None,
+            seen: None,
+            trial: None,
+            failed: None,
+            hardware: None,
+            wave: Wave::Fixed(0),
+            max_packet: 1500,
+        };
+        let mut air = Air::new(&trust, policy);
+        for packet in packets {
+            air.take(Instant::from_micros(0), 1, packet);
+        }
+        air.findings().iter().map(|finding| (finding.level, finding.code)).collect()
+    }
+
+    /// A packet by its header: version, flags and length of it, and the code point; no count, session, object or place.
+    fn packet(codepoint: u8) -> [u8; 100] {
+        let mut packet = [0; 100];
+        packet[..4].copy_from_slice(&[0x10, 0xA0, 4, codepoint]);
+        packet
+    }
+
+    #[test]
+    fn what_is_of_another_protocol_or_version_is_told_apart() {
+        assert_eq!(findings(&[&[7; 100], &[]]), [(Level::Wrong, "not-fleetcast")]);
+        assert_eq!(findings(&[&packet(0)]), [(Level::Refused, "malformed")]);
+        let mut chunk = packet(3);
+        chunk[15] = 1;
+        assert_eq!(findings(&[&chunk]), [(Level::Wrong, "no-manifest")]);
+        assert_eq!(findings(&[&[7; 100], &chunk]), [(Level::Warning, "not-fleetcast"), (Level::Wrong, "no-manifest")]);
     }
 }

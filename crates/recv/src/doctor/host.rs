@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use fleetcast_net::{Interface, InterfaceState};
+use fleetcast_net::{Interface, InterfaceState, check_membership};
 
 use super::{Finding, Level, tables};
 use crate::config::{Config, Feed};
@@ -56,14 +56,15 @@ pub(super) fn memberships(config: &Config, interfaces: &[Interface], findings: &
         for feed in &config.feeds {
             findings.push(joined(feed, interface, &groups, &sources));
         }
-        let named = |is_v4| config.feeds.iter().any(|feed| feed.group.is_ipv4() == is_v4 && !feed.sources.is_empty());
-        let version = tables::igmp_version(&igmp, interface.index());
-        findings.extend(version.filter(|version| *version < 3 && named(true)).map(|got| old_igmp(interface, got)));
-        findings.extend(forced(interface, "ipv6", "mld").filter(|_| named(false)).map(|sysctl| {
-            let name = interface.name();
-            let seen = format_args!("MLDv1 is spoken on {name}, which cannot name sources: {sysctl} = 1");
-            Finding::new(Level::Wrong, "mld-version", seen).advice(format_args!("sysctl -w {sysctl}=0"))
+        let (name, igmp_version) = (interface.name(), tables::igmp_version(&igmp, interface.index()));
+        findings.extend(igmp_version.filter(|version| *version < 3).and_then(|version| {
+            let by = forced(interface, "ipv4", "igmp", 2);
+            no_sources(config, true, &format!("IGMPv{version} is spoken on {name}"), by)
         }));
+        findings.extend(
+            forced(interface, "ipv6", "mld", 1)
+                .and_then(|sysctl| no_sources(config, false, &format!("MLDv1 is spoken on {name}"), Some(sysctl))),
+        );
     }
     let (udp, udp6) = (read("udp"), read("udp6"));
     findings
@@ -88,25 +89,35 @@ fn joined(feed: &Feed, interface: &Interface, groups: &[(u32, IpAddr)], sources:
     Finding::new(Level::Ok, "joined", format_args!("{group} is joined on {name}"))
 }
 
-fn old_igmp(interface: &Interface, version: u8) -> Finding {
-    let name = interface.name();
-    let seen = format!("IGMPv{version} is spoken on {name}, which cannot name sources");
-    match forced(interface, "ipv4", "igmp") {
-        Some(sysctl) => Finding::new(Level::Wrong, "igmp-version", format_args!("{seen}: {sysctl} = {version}"))
+/// An old protocol cannot tell the network which sources are wanted; `by` is the setting that forces it. What is said of it,
+/// if any are named for groups of the family.
+fn no_sources(config: &Config, is_v4: bool, spoken: &str, by: Option<String>) -> Option<Finding> {
+    let named = |feed: &&Feed| feed.group.is_ipv4() == is_v4 && !feed.sources.is_empty();
+    let needs_one = |feed: &Feed| check_membership(feed.group, None).is_err();
+    let feeds: Vec<_> = config.feeds.iter().filter(named).collect();
+    let level = match feeds.iter().any(|feed| needs_one(feed)) {
+        _ if feeds.is_empty() => return None,
+        true => Level::Wrong,
+        // They are sorted out here.
+        false => Level::Warning,
+    };
+    let code = if is_v4 { "igmp-version" } else { "mld-version" };
+    let seen = format!("{spoken}, which cannot ask the network for sources");
+    Some(match by {
+        Some(sysctl) => Finding::new(level, code, format_args!("{seen}; {sysctl} forces it"))
             .advice(format_args!("sysctl -w {sysctl}=0")),
-        None => Finding::new(Level::Wrong, "igmp-version", format_args!("{seen}: the network asks for it"))
+        None => Finding::new(level, code, format_args!("{seen}; somebody on the network asks that way"))
             .advice("have the querier, a router or switch, use IGMPv3"),
-    }
+    })
 }
 
-/// The setting that forces a version of IGMP or MLD, if one does.
-fn forced(interface: &Interface, family: &str, protocol: &str) -> Option<String> {
+/// The setting that forces version `newest` of a protocol, or an older one, if one does.
+fn forced(interface: &Interface, family: &str, protocol: &str, newest: u8) -> Option<String> {
     ["all", interface.name()].into_iter().find_map(|name| {
-        let path = format!("/proc/sys/net/{family}/conf/{name}/force_{protocol}_version");
-        let value: u8 = fs::read_to_string(path).ok()?.trim().parse().ok()?;
-        // Names of interfaces may have dots in them.
-        let oldest = if protocol == "mld" { 1..=1 } else { 1..=2 };
-        oldest.contains(&value).then(|| format!("net/{family}/conf/{name}/force_{protocol}_version"))
+        // With slashes, for names of interfaces may have dots in them.
+        let sysctl = format!("net/{family}/conf/{name}/force_{protocol}_version");
+        let value: u8 = fs::read_to_string(format!("/proc/sys/{sysctl}")).ok()?.trim().parse().ok()?;
+        (1..=newest).contains(&value).then_some(sysctl)
     })
 }
 

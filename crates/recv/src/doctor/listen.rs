@@ -41,7 +41,7 @@ pub(super) async fn listen(
     // Whoever else sends to groups with named sources. Without, what is wrong is told by the rest.
     let named: Vec<_> = all.iter().filter(|membership| membership.source.is_some()).cloned().collect();
     let mut others = Receiver::overhear(&named, &options).unwrap_or_else(|_| Receiver::new(&options));
-    let (mut air, mut strangers) = (Air::new(config, device::policy(config, record)), Strangers::default());
+    let (mut air, mut strangers) = (Air::new(&config.trust, device::policy(config, record)), Strangers::default());
     let filtered = reverse_path_drops();
     let start = std::time::Instant::now();
     let end = tokio::time::sleep(time);

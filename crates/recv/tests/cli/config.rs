@@ -96,6 +96,9 @@ fn what_is_wrong_is_told_with_line_and_key() {
     let folder = folder();
     check(&folder, GOOD).ok();
     check(&folder, &GOOD.replace("/data/app.img", "/var/lib/fleetcast/app.img")).ok();
+    let several = "[\"eth0\", \"wlan0\"]\nsource = [\"192.0.2.1\", \"192.0.2.2\", \"fd00::1\"]";
+    let groups = "\"232.1.1.1:5\", \"[ff35::1]:5\", \"239.255.70.67:4701\"";
+    check(&folder, &GOOD.replace("\"eth0\"", several).replace("\"239.255.70.67:4701\"", groups)).ok();
     let cases = [
         ("vendor", "vender = 1", "recv.toml:2: unknown field `vender`"),
         ("vendor", "vendor = 7", "recv.toml:2: invalid type"),
@@ -109,6 +112,13 @@ fn what_is_wrong_is_told_with_line_and_key() {
         ("trust", "threshold = 0\ntrust = [\"key.pem\"]", "recv.toml:2: trust: a threshold of 0"),
         ("classes", "classes = []", "recv.toml:3: classes: the list is empty"),
         ("interface", "interface = \"\"", "recv.toml:4: interface: it is empty"),
+        ("interface", "interface = []", "recv.toml:4: interface: it is empty"),
+        (
+            "interface",
+            "interface = 7",
+            "recv.toml:4: invalid type: integer `7`, expected a string or a list of strings",
+        ),
+        ("interface", "interface = [\"a\", \"b\", \"a\"]", "recv.toml:4: interface: a is named twice"),
         ("groups", "groups = [\"10.0.0.1:5077\"]", "recv.toml:5: groups: 10.0.0.1 is no multicast address"),
         ("groups", "groups = [\"239.77.1.1\"]", "recv.toml:5: groups: \"239.77.1.1\" is not ADDR:PORT"),
         ("groups", "groups = [\"232.1.1.1:5\"]", "recv.toml:5: groups: group 232.1.1.1 is source-specific"),
@@ -119,6 +129,17 @@ fn what_is_wrong_is_told_with_line_and_key() {
             "recv.toml:5: groups: [ff15::1]:5 is named twice",
         ),
         ("interface", "interface = \"eth0\"\nsource = \"me\"", "recv.toml:5: source: \"me\" is not an IP address"),
+        ("interface", "interface = \"eth0\"\nsource = []", "recv.toml:5: source: the list is empty"),
+        (
+            "interface",
+            "interface = \"eth0\"\nsource = [\"10.0.0.1\", \"fd00::1\"]",
+            "recv.toml:5: source: source fd00::1 is no unicast address of the family of any group",
+        ),
+        (
+            "groups",
+            "groups = [\"239.77.1.1:5\", \"[ff15::1]:5\"]\nsource = [\"10.0.0.1\"]",
+            "recv.toml:6: source: no source is of the family of group ff15::1",
+        ),
         ("state", "state = \"here\"", "recv.toml:6: state: \"here\" must be an absolute path"),
         ("state", "state = \"/x\"\nseeds = \"/y\"", "recv.toml:7: invalid type"),
         (
@@ -151,29 +172,6 @@ fn what_is_wrong_is_told_with_line_and_key() {
         ("path", "path = \"/var/lib\"", "recv.toml:8: name: target app: /var/lib is the receiver's own"),
         ("path", "path = \"/var/lib/fleetcast/record\"", "target app: /var/lib/fleetcast/record is the receiver's own"),
         ("path", "path = \"/var/lib/fleetcast/scratch.0.0\"", "scratch.0.0 is the receiver's own"),
-        ("path", "path = \"/x\"\n[nack]", "recv.toml:10: missing field `to`"),
-        ("path", "path = \"/x\"\n[nack]\nto = \"10.0.0.1\"", "recv.toml:11: to: it is not ADDR:PORT"),
-        ("path", "path = \"/x\"\n[nack]\nto = \"232.1.1.1:5\"", "recv.toml:11: to: group 232.1.1.1 is source-specific"),
-        (
-            "path",
-            "path = \"/x\"\n[nack]\nto = \"10.0.0.1:0\"",
-            "recv.toml:11: to: 10.0.0.1:0 is no multicast or unicast",
-        ),
-        (
-            "path",
-            "path = \"/x\"\n[nack]\nto = \"10.0.0.1:5\"\nwindow = \"2m\"",
-            "recv.toml:12: window: 10ms to 60s are possible",
-        ),
-        (
-            "path",
-            "path = \"/x\"\n[nack]\nto = \"10.0.0.1:5\"\nhold = \"400ms\"",
-            "recv.toml:12: hold: shorter than `window`",
-        ),
-        (
-            "path",
-            "path = \"/x\"\n[nack]\nto = \"10.0.0.1:5\"\nper-minute = 61",
-            "recv.toml:12: per-minute: 1 to 60 are possible",
-        ),
         ("[[target]]", "", "recv.toml:7: unknown field `name`"),
     ];
     for (key, with, expected) in cases {
@@ -188,6 +186,25 @@ fn what_is_wrong_is_told_with_line_and_key() {
     folder.recv(&["check-config", "missing.toml"]).failed(78, &["missing.toml: cannot read it: No such file"]);
     folder.write("recv.toml", b"\xff\xfe");
     folder.recv(&["check-config", "recv.toml"]).failed(78, &["recv.toml: cannot read it"]);
+}
+
+#[test]
+fn where_and_when_to_ask_is_checked() {
+    let folder = folder();
+    let with = |lines: &str| check(&folder, &format!("{GOOD}[nack]\n{lines}"));
+    with("to = \"239.77.1.2:5\"\nwindow = \"10ms\"\nhold = \"10ms\"\nper-minute = 60\nhops = 3").ok();
+    with("to = \"[fd00::1]:5\"").ok();
+    for (lines, expected) in [
+        ("", "recv.toml:10: missing field `to`"),
+        ("to = \"10.0.0.1\"", "recv.toml:11: to: it is not ADDR:PORT"),
+        ("to = \"232.1.1.1:5\"", "recv.toml:11: to: group 232.1.1.1 is source-specific"),
+        ("to = \"10.0.0.1:0\"", "recv.toml:11: to: 10.0.0.1:0 is no multicast or unicast"),
+        ("to = \"10.0.0.1:5\"\nwindow = \"2m\"", "recv.toml:12: window: 10ms to 60s are possible"),
+        ("to = \"10.0.0.1:5\"\nhold = \"400ms\"", "recv.toml:12: hold: shorter than `window`"),
+        ("to = \"10.0.0.1:5\"\nper-minute = 61", "recv.toml:12: per-minute: 1 to 60 are possible"),
+    ] {
+        with(lines).failed(78, &[expected]);
+    }
 }
 
 #[test]

@@ -7,7 +7,11 @@ use fleetcast_netlab::command_line::{Done, assert_help};
 
 #[test]
 fn help_is_as_reviewed() {
-    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["receive", "status", "commit", "rollback", "check-config"]);
+    assert_help(
+        PROGRAM,
+        env!("CARGO_MANIFEST_DIR"),
+        &["receive", "status", "doctor", "commit", "rollback", "check-config"],
+    );
 }
 
 #[test]

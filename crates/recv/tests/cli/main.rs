@@ -5,5 +5,6 @@
 mod common;
 mod config;
 mod confine;
+mod doctor;
 mod frame;
 mod sockets;

@@ -59,12 +59,14 @@ impl ReleaseArgs {
         if self.trust.is_empty() {
             return Ok(None);
         }
-        let keys = self.trust.iter().map(|path| Ok(keys::load_public(path)?.tell())).collect::<Result<_, _>>();
-        let trust = keys.and_then(|keys| {
-            TrustedKeys::new(keys, self.threshold).map_err(|error| CommandError::new(ErrorKind::Usage, error))
-        });
-        trust.map(Some)
+        trusted_keys(&self.trust, self.threshold).map(Some)
     }
+}
+
+/// Loads the public keys of which `threshold` must have signed.
+pub(super) fn trusted_keys(paths: &[PathBuf], threshold: u8) -> Result<TrustedKeys, CommandError> {
+    let keys = paths.iter().map(|path| Ok(keys::load_public(path)?.tell())).collect::<Result<_, CommandError>>()?;
+    TrustedKeys::new(keys, threshold).map_err(|error| CommandError::new(ErrorKind::Usage, error))
 }
 
 /// Sorts an error by who must act, and says what can be done.

@@ -208,7 +208,7 @@ impl Start {
 }
 
 /// Ready when SIGINT or SIGTERM has come.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {
@@ -218,7 +218,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn not_opened(error: OpenError) -> CommandError {
+pub(super) fn not_opened(error: OpenError) -> CommandError {
     let kind = if matches!(error, OpenError::Group(_)) { ErrorKind::Usage } else { ErrorKind::Failed };
     CommandError::new(kind, error)
 }

@@ -1,12 +1,12 @@
 //! Help and usage.
 
-use fleetcast_netlab::command_line::{Done, assert_help};
+use fleetcast_netlab::command_line::{Done, assert_help, shipped};
 
 use super::fixture::{PROGRAM, Release};
 
 #[test]
 fn help_is_as_reviewed() {
-    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["run", "check"]);
+    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["run", "check", "relay"]);
 }
 
 #[test]
@@ -34,4 +34,38 @@ fn wrong_usage_is_exit_code_2() {
         .failed(2, &["10.0.0.1 is no multicast address"]);
     Done::run(&mut release.send("run", &["--group", "239.1.2.3:5000", "--interface", "nosuch0"]))
         .failed(1, &["nosuch0", "lo (127.0.0.1"]);
+}
+
+#[test]
+fn a_relay_that_makes_no_sense_is_wrong_usage() {
+    let release = Release::of("ok-one-octet");
+    let key = shipped("keys/UNSAFE-test-release.pub.pem").display().to_string();
+    let up = ["--upstream", "239.1.2.3:5000", "--upstream-interface", "lo"];
+    let down = ["--group", "239.1.2.4:5000", "--interface", "lo"];
+    let listen = ["--listen", "127.0.0.1:5001", "--from", "127.0.0.2"];
+    let run =
+        |args: &[&[&str]]| Done::run(&mut release.command(&[&["relay", "--trust", &key], &args.concat()[..]].concat()));
+    for (args, text) in [
+        (&[&up[..]][..], "--to"),
+        (&[&down], "--upstream"),
+        (&[&up[..2], &down], "--upstream-interface"),
+        (&[&listen[..2], &down], "--from"),
+        (&[&up, &down[..2]], "--interface"),
+        (&[&up, &down, &["--rate", "63k"]], "64k"),
+        (&[&up, &down, &["--rate", "unlimited"]], "is no rate"),
+        (&[&up, &down, &["--releases", "0"]], "--releases"),
+        (&[&up, &down, &["--threshold", "2"]], "threshold of 2"),
+        (&[&up, &up[..2], &["--group", "239.1.2.3:5000", "--interface", "lo"]], "would hear itself"),
+        (&[&listen, &["--to", "127.0.0.1:5001"]], "would hear itself"),
+        (&[&up, &["--to", "127.0.0.1:5002", "--to", "127.0.0.1:5002"]], "twice"),
+        (&[&up, &["--to", "239.1.2.3:5000"]], "no unicast address"),
+        (&[&listen[..3], &["239.1.2.3"], &down], "no unicast address"),
+        (&[&["--upstream", "232.1.2.3:5000"], &up[2..], &down], "name the sender's address"),
+        (&[&up, &["--group", "10.0.0.1:5000", "--interface", "lo"]], "no multicast address"),
+    ] {
+        run(args).failed(2, &[text]);
+    }
+    run(&[&up, &["--group", "239.1.2.4:5000", "--interface", "nosuch0"]]).failed(1, &["nosuch0", "--interface NAME"]);
+    let none = ["relay", "--trust", "no-such-key"];
+    Done::run(&mut release.command(&[&none[..], &up, &down].concat())).failed(1, &["no-such-key"]);
 }

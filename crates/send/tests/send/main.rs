@@ -7,5 +7,6 @@ mod check;
 mod fixture;
 mod frame;
 mod link;
+mod relay;
 mod run;
 mod source;

@@ -1,0 +1,197 @@
+//! What the operator of a relay is told: lines for people, JSON lines for programs.
+//!
+//! As JSON each event is one line on stdout with `"v": 1` and `"event"`; fields are only ever added within a version.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::IsTerminal;
+
+use fleetcast_cli::Lines;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::report::Rate;
+
+/// Version of the JSON form.
+const VERSION: u8 = 1;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// All sockets are open.
+    Ready(Ready),
+    /// Packets of this release go on from now on.
+    Release {
+        /// Version of the release.
+        version: String,
+        /// Sequence number of the release.
+        sequence: u64,
+        /// Its TSI, by which packet tools know the session.
+        tsi: String,
+    },
+    /// What it does; every second.
+    Progress(Progress),
+    /// Nothing has verified for a while.
+    Quiet {
+        /// For so many seconds.
+        seconds: u64,
+        /// What is known about why.
+        reason: String,
+    },
+    /// Something is wrong that does not keep the relay from going on.
+    Warning {
+        /// The word for it.
+        code: &'static str,
+        /// What.
+        reason: String,
+    },
+    /// The upstream interface was made anew, and its groups are joined again.
+    Rejoined {
+        /// Its name.
+        interface: String,
+    },
+    /// The downstream interface was found again after it was gone or had another address.
+    Reopened {
+        /// Its name.
+        interface: String,
+    },
+    /// The end.
+    Stopped {
+        /// `signal`, or the word for an error.
+        reason: &'static str,
+        /// What was done in all.
+        #[serde(flatten)]
+        totals: Totals,
+    },
+}
+
+/// From where to where.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ready {
+    /// What is heard: groups with their interface, or an address with the only host it hears.
+    pub upstream: Vec<String>,
+    /// Where it goes: a group with its interface, and hosts.
+    pub downstream: Vec<String>,
+    /// Most bits of UDP payload a second, to each.
+    pub rate: u64,
+}
+
+/// What was done so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Totals {
+    /// Datagrams that came.
+    pub received: u64,
+    /// Packets that verified.
+    pub verified: u64,
+    /// Packets sent, to all destinations together.
+    pub packets: u64,
+    /// Their octets of UDP payload.
+    pub octets: u64,
+    /// Packets that the system did not take.
+    pub failed: u64,
+    /// Datagrams dropped, by cause.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Datagrams that the kernel dropped before they came: for full buffers, or from other hosts than `--from`.
+    pub kernel_drops: u64,
+    /// Seconds since the start.
+    pub seconds: f64,
+}
+
+/// What it does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Progress {
+    /// Bits of UDP payload per second since the last event, to all destinations together.
+    pub rate: u64,
+    /// Sequence numbers of the releases that go on.
+    pub releases: Vec<u64>,
+    /// What was done so far.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// An event as a line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u8,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// Where events go.
+#[derive(Debug)]
+pub enum Reporter {
+    /// JSON lines on stdout.
+    Json(Lines),
+    /// A line on the terminal that changes, other lines above it.
+    Terminal(ProgressBar),
+    /// Lines on stderr, none for mere progress.
+    Lines,
+}
+
+impl Reporter {
+    /// JSON if asked for, a line that changes if stderr is a terminal, else lines.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        if json {
+            return Self::Json(Lines::new());
+        }
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines;
+        }
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self::Terminal(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style))
+    }
+
+    /// Tells an event. As JSON, the ones like which another will follow are dropped while a reader of stdout does not read.
+    pub fn tell(&self, event: &Event) {
+        match (self, event) {
+            (Self::Json(lines), _) => {
+                // An event holds nothing that JSON cannot.
+                let line = serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default();
+                if let Event::Progress(_) = event { lines.offer(line) } else { lines.send(line) }
+            }
+            (Self::Terminal(bar), Event::Progress(progress)) => bar.set_message(progress.to_string()),
+            (Self::Terminal(bar), Event::Stopped { .. }) => {
+                bar.finish_and_clear();
+                tell_line(event);
+            }
+            (Self::Terminal(bar), _) => bar.suspend(|| tell_line(event)),
+            (Self::Lines, _) => tell_line(event),
+        }
+    }
+}
+
+fn tell_line(event: &Event) {
+    use fleetcast_cli::{note, warn};
+    match event {
+        Event::Progress(_) => {}
+        Event::Ready(Ready { upstream, downstream, rate }) => {
+            note(format_args!("from {} to {} at {}", upstream.join(", "), downstream.join(", "), Rate(*rate)));
+        }
+        Event::Release { version, sequence, tsi } => {
+            note(format_args!("passing on release {version} (sequence {sequence}), session {tsi}"));
+        }
+        Event::Quiet { seconds, reason } => warn(format_args!("nothing has verified for {seconds} s: {reason}")),
+        Event::Warning { reason, .. } => warn(reason),
+        Event::Rejoined { interface } => note(format_args!("found interface {interface} again and joined its groups")),
+        Event::Reopened { interface } => note(format_args!("found interface {interface} again, sending through it")),
+        Event::Stopped { reason, totals } => note(format_args!("stopped ({reason}), {totals}")),
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", Rate(self.rate), self.totals)
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [received, verified, packets] = [self.received, self.verified, self.packets].map(HumanCount);
+        write!(f, "{received} came, {verified} verified, {packets} sent ({})", HumanBytes(self.octets))?;
+        let dropped = self.dropped.values().sum::<u64>() + self.failed + self.kernel_drops;
+        if dropped > 0 { write!(f, ", {} dropped", HumanCount(dropped)) } else { Ok(()) }
+    }
+}
