@@ -199,7 +199,7 @@ fn where_and_when_to_ask_is_checked() {
         ("to = \"10.0.0.1\"", "recv.toml:11: to: it is not ADDR:PORT"),
         ("to = \"232.1.1.1:5\"", "recv.toml:11: to: group 232.1.1.1 is source-specific"),
         ("to = \"10.0.0.1:0\"", "recv.toml:11: to: 10.0.0.1:0 is no multicast or unicast"),
-        ("to = \"10.0.0.1:5\"\nwindow = \"2m\"", "recv.toml:12: window: 10ms to 60s are possible"),
+        ("to = \"10.0.0.1:5\"\nwindow = \"2min\"", "recv.toml:12: window: 10ms to 60s are possible"),
         ("to = \"10.0.0.1:5\"\nhold = \"400ms\"", "recv.toml:12: hold: shorter than `window`"),
         ("to = \"10.0.0.1:5\"\nper-minute = 61", "recv.toml:12: per-minute: 1 to 60 are possible"),
     ] {
