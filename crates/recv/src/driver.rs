@@ -194,13 +194,13 @@ impl Run {
                     self.look_for_stall(reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
-                () = nack_due(&mut self.nack, self.clock) => self.ask(reporter).await,
                 outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
                     let outcome = outcome.map_err(|e| self.broken(&e))??;
                     if let Some(end) = self.take(outcome, config, options, reporter) {
                         return Ok(end);
                     }
                 }
+                () = nack_due(&mut self.nack, self.clock) => self.ask(reporter).await,
                 // While no datagram waits: only a yield to the runtime finds that out.
                 () = tokio::task::yield_now(), if self.device.can_reuse() => {
                     if let Some(end) = self.reuse(config, options, reporter)? {

@@ -125,27 +125,23 @@ impl Nack {
         Ok(())
     }
 
-    /// Hears others until it is time for [`Nack::ask`]. Cancel-safe.
+    /// Waits until it is time for [`Nack::ask`], or some requests of others were heard: after these, what is received has its
+    /// turn, however many there are. Cancel-safe.
     pub(crate) async fn wait(&mut self, clock: impl Fn() -> Instant) {
-        loop {
-            let due = self.asker.next_timeout().since(clock());
-            if due.is_zero() {
-                return;
-            }
-            let Self { asker, sockets, .. } = self;
-            let Some(Sockets { sends, hears: Some(hears) }) = sockets else { return tokio::time::sleep(due).await };
-            tokio::select! {
-                () = tokio::time::sleep(due) => return,
-                result = hears.receive(|from, datagram| {
-                    if !sends.is_own(from) {
-                        asker.handle_datagram(clock(), datagram);
-                    }
-                }) => if result.is_err() {
-                    // Not to spin on a socket that has failed; it is opened anew with the interface.
-                    return tokio::time::sleep(due).await;
-                },
-            }
+        let due = tokio::time::sleep(self.asker.next_timeout().since(clock()));
+        let Self { asker, sockets, .. } = self;
+        let Some(Sockets { sends, hears: Some(hears) }) = sockets else { return due.await };
+        tokio::pin!(due);
+        tokio::select! {
+            () = &mut due => return,
+            result = hears.receive(|from, datagram| {
+                if !sends.is_own(from) {
+                    asker.handle_datagram(clock(), datagram);
+                }
+            }) => if result.is_ok() { return },
         }
+        // Not to spin on a socket that has failed; it is opened anew with the interface.
+        due.await;
     }
 
     /// Asks, if something is missing. A request that cannot be sent is as good as one that is lost.
