@@ -3,8 +3,10 @@
 //! Columns of a block are independent of each other, so a block is restored in slices: memory depends on the width of
 //! a slice, not on the size of block or image.
 
+mod layers;
 mod schedule;
 
+pub use layers::{Layers, MAX_LAYERS, layer_rate, prefix_rate};
 pub use schedule::{Schedule, Slot};
 
 use alloc::vec;

@@ -1,4 +1,4 @@
-//! Requests for packets that a receiver lacks: one datagram from receivers to senders and to each other (spec §14).
+//! Requests for packets that a receiver lacks: one datagram from receivers to senders and to each other (spec §15).
 //!
 //! Nothing in a request is authenticated. All that may follow from one is that a packet of a signed release is sent once
 //! more, or that a receiver asks later.
@@ -99,7 +99,7 @@ impl<'a> Request<'a> {
     ///
     /// The first [`NackError`] in the order of its variants; those of entries for the first entry that is wrong.
     ///
-    /// Spec §14 \[N-1 .. N-4\].
+    /// Spec §15 \[N-1 .. N-4\].
     pub fn decode(datagram: &'a [u8]) -> Result<Self, NackError> {
         let mut r = Reader::new(datagram);
         let truncated = |_| NackError::Truncated;
@@ -167,7 +167,7 @@ pub const fn all_slots(len: u32) -> u64 {
 /// The datagram that asks for `entries` of a release: of those that ask for something, the first of each cell, and no more than
 /// [`MAX_ENTRIES`] of the lowest cells. Empty if there is none.
 ///
-/// Spec §14 \[N-1 .. N-4\].
+/// Spec §15 \[N-1 .. N-4\].
 #[must_use]
 pub fn encode(release: &Release, entries: &[Entry]) -> Vec<u8> {
     let mut entries: Vec<_> = entries.iter().filter(|entry| entry.page || entry.slots != 0).collect();

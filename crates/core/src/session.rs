@@ -38,7 +38,7 @@ use self::loss::Loss;
 use self::staging::Staging;
 use crate::manifest::Manifest;
 use crate::time::Instant;
-use crate::tree::Geometry;
+use crate::tree::{Geometry, TreeError};
 use crate::trust::{Envelope, StatementError, TrustedKeys, Verified, tsi_of, verify};
 use crate::wire::{HEADER_LEN, Header, Object, Packet, PageKind};
 use sha2::{Digest as _, Sha256};
@@ -88,6 +88,7 @@ pub struct Receiver {
     budget: Budget,
     counters: Counters,
     loss: Loss,
+    arrival: Option<Arrival>,
     /// What the last input still leads to; empty between inputs.
     work: VecDeque<Work>,
 }
@@ -170,6 +171,18 @@ pub struct Progress {
     pub have: u64,
 }
 
+/// What a datagram of the release being received tells about the loss on its layer \[W-5\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its layer.
+    pub layer: u8,
+    /// Packets its sender had sent on this layer, modulo 2^28.
+    pub count: u32,
+    /// It verified, and was new: nobody can make such a packet, and each is taken only once. Layer and count are still not
+    /// authenticated.
+    pub is_proven: bool,
+}
+
 /// Work that an input leads to.
 #[derive(Clone, Copy, Debug)]
 enum Work {
@@ -221,6 +234,7 @@ impl Receiver {
             budget: Budget::new(),
             counters: Counters::default(),
             loss: Loss::default(),
+            arrival: None,
             work: VecDeque::new(),
         }
     }
@@ -232,6 +246,7 @@ impl Receiver {
     pub fn handle_datagram<'a>(&'a mut self, now: Instant, source: u64, datagram: &'a [u8]) -> Actions<'a> {
         self.work.clear();
         self.displaced = None;
+        self.arrival = None;
         count(&mut self.counters.datagrams);
         match Packet::decode(datagram) {
             Err(e) => self.counters.drop(e.code()),
@@ -300,6 +315,27 @@ impl Receiver {
         let is_new = download.take_chunk(component, place, chunk) == Ok(Verdict::New);
         self.is_complete = download.is_complete();
         is_new
+    }
+
+    /// Takes a page that was fetched, not sent: it is checked like any other, and to be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] if it is not the page of this cell; nothing has changed then.
+    pub fn handle_fetched_page<'a>(
+        &'a mut self,
+        component: u8,
+        cell: u32,
+        payload: &'a [u8],
+    ) -> Result<Actions<'a>, TreeError> {
+        self.work.clear();
+        if let Some(download) = &mut self.download {
+            let kind = PageKind::Page;
+            download.take_page(kind, component, cell, payload, &mut self.work)?;
+            // Before the chunks that it proves.
+            self.work.push_front(Work::Act(Step::StorePage { origin: Origin::Input, kind, component, cell }));
+        }
+        Ok(Actions { receiver: self, payload })
     }
 
     /// Forgets what is there: the image did not have its SHA-256, so the storage is to be handed in anew, chunk by chunk.
@@ -434,6 +470,13 @@ impl Receiver {
         self.loss.estimate()
     }
 
+    /// What the last datagram tells about loss, once its actions are done; `None` if it failed a check, or is not of the
+    /// release being received.
+    #[must_use]
+    pub const fn arrival(&self) -> Option<Arrival> {
+        self.arrival
+    }
+
     fn handle_statement(&mut self, now: Instant, source: u64, header: Header, statement: &[u8]) {
         let envelope = match Envelope::parse(statement) {
             Ok(envelope) => envelope,
@@ -446,7 +489,7 @@ impl Receiver {
         // Whatever signatures are around it, there is nothing to learn from a payload that was verified before.
         let is_followed = self.manifest().is_some_and(|manifest| *manifest.payload_digest() == payload_digest);
         if is_followed {
-            self.loss.note(source, header.layer, header.count);
+            self.note_arrival(source, header);
         }
         if is_followed || self.candidates.iter().any(|c| *c.manifest.payload_digest() == payload_digest) {
             return count(&mut self.counters.duplicates);
@@ -526,21 +569,21 @@ impl Receiver {
 
     /// Handles a page or chunk of the release being received.
     fn handle_own(&mut self, source: u64, header: Header, payload: &[u8]) {
-        let Some(download) = &mut self.download else { return };
         if self.is_complete {
             return count(&mut self.counters.duplicates);
         }
-        self.loss.note(source, header.layer, header.count);
+        self.note_arrival(source, header);
+        let Some(download) = &mut self.download else { return };
         match header.object {
             Object::Statement { .. } => {}
             Object::Page { kind, component, cell } => self.take_page(Origin::Input, kind, component, cell, payload),
             Object::Chunk { component, sbn, esi } => {
-                let Some(place) = download.place(component, sbn, esi) else { return self.counters.drop("range") };
+                let Some(place) = download.place(component, sbn, esi) else { return self.refuse("range") };
                 if !download.takes(component, place.position) {
                     return self.counters.drop("no-room");
                 }
                 match download.take_chunk(component, place, payload) {
-                    Err(e) => self.counters.drop(e.code()),
+                    Err(e) => self.refuse(e.code()),
                     Ok(Verdict::New) => self.accept(Origin::Input, component, place.position),
                     Ok(Verdict::Duplicate) => count(&mut self.counters.duplicates),
                     Ok(Verdict::PageStored) => {
@@ -601,7 +644,7 @@ impl Receiver {
         }
         let before = self.work.len();
         if let Err(e) = download.take_page(kind, component, cell, payload, &mut self.work) {
-            return self.counters.drop(e.code());
+            return self.refuse(e.code());
         }
         count(&mut self.counters.pages);
         download.note_cell(component, cell);
@@ -612,11 +655,32 @@ impl Receiver {
         {
             self.work.push_back(Work::Act(Step::LoadPage { component, cell }));
         }
+        self.note_proven(origin);
+    }
+
+    /// A datagram of the release being received has come, and nothing is known of it yet.
+    fn note_arrival(&mut self, source: u64, Header { layer, count, .. }: Header) {
+        self.loss.note(source, layer, count);
+        self.arrival = Some(Arrival { layer, count, is_proven: false });
+    }
+
+    /// If these bytes are those of the datagram at hand, it is what it says.
+    const fn note_proven(&mut self, origin: Origin) {
+        if let (Origin::Input, Some(arrival)) = (origin, &mut self.arrival) {
+            arrival.is_proven = true;
+        }
+    }
+
+    /// Drops the datagram at hand for the cause `code`: it is not of the release after all.
+    fn refuse(&mut self, code: &'static str) {
+        self.arrival = None;
+        self.counters.drop(code);
     }
 
     /// A chunk has verified: have it written, before whatever else there is to do.
     fn accept(&mut self, origin: Origin, component: u8, position: u32) {
         count(&mut self.counters.chunks);
+        self.note_proven(origin);
         let Some(download) = &self.download else { return };
         if download.is_complete() {
             self.is_complete = true;

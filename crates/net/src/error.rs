@@ -64,6 +64,14 @@ pub enum OpenError {
     /// The group cannot be used.
     #[error(transparent)]
     Group(#[from] GroupError),
+    /// A layer's group is of another family than the base layer's.
+    #[error("group {group} is of another address family than {base}; use one family for all layers")]
+    Family {
+        /// Group and port.
+        group: SocketAddr,
+        /// Those of the base layer.
+        base: SocketAddr,
+    },
     /// The interface is not there any more.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
@@ -101,6 +109,7 @@ impl OpenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Group(group) => group.code(),
+            Self::Family { .. } => "open-family",
             Self::Interface(interface) => interface.code(),
             Self::Dscp { .. } => "open-dscp",
             Self::NoAddress { .. } => "open-no-address",

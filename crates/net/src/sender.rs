@@ -1,8 +1,9 @@
-//! Batched send to one group, from a socket that hears nothing.
+//! Batched send to one group, or one for each layer, from a socket that hears nothing.
 
 pub(crate) mod socket;
 
 use std::io::{self, IoSlice};
+use std::iter;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
@@ -23,6 +24,8 @@ const MAX_SEGMENTS: usize = 64;
 pub struct SendOptions {
     /// Multicast address and UDP port.
     pub group: SocketAddr,
+    /// The groups of layers above the base layer, of the same family.
+    pub upper_groups: Vec<SocketAddr>,
     /// Interface to send through, whatever the routes say.
     pub interface: Interface,
     /// TTL or hop limit; 1 stays on the link.
@@ -43,11 +46,21 @@ impl SendOptions {
     /// One hop, best effort, heard on this host too, any source port, GSO on.
     #[must_use]
     pub fn new(group: SocketAddr, interface: Interface) -> Self {
-        Self { group, interface, hops: 1, dscp: 0, loopback: true, source_port: 0, buffer: None, gso: true }
+        Self {
+            group,
+            upper_groups: Vec::new(),
+            interface,
+            hops: 1,
+            dscp: 0,
+            loopback: true,
+            source_port: 0,
+            buffer: None,
+            gso: true,
+        }
     }
 }
 
-/// Sends to one group. It never reads: a filter drops every arrival in the kernel.
+/// Sends to one group, or to one for each layer, all from one address and port. It never reads: a filter drops every arrival in the kernel.
 ///
 /// The socket is not connected, and on purpose: the kernel reports ICMP errors to
 /// connected sockets only, and a forged one would make a send fail.
@@ -56,7 +69,8 @@ pub struct Sender {
     /// `None` after [`Sender::reopen`] failed.
     io: Option<UdpSocket>,
     options: SendOptions,
-    to: SockAddr,
+    /// The group of each layer.
+    to: Vec<SockAddr>,
     /// Datagrams in one train; 1 without GSO.
     max_train: usize,
 }
@@ -75,7 +89,11 @@ impl Sender {
     ///
     /// Outside a tokio runtime with I/O enabled.
     pub fn open(options: &SendOptions) -> Result<Self, OpenError> {
-        check_group(options.group)?;
+        let groups = || iter::once(options.group).chain(options.upper_groups.iter().copied());
+        groups().try_for_each(check_group)?;
+        if let Some(group) = groups().find(|group| group.is_ipv4() != options.group.is_ipv4()) {
+            return Err(OpenError::Family { group, base: options.group });
+        }
         if options.dscp > 63 {
             return Err(OpenError::Dscp { got: options.dscp });
         }
@@ -96,7 +114,7 @@ impl Sender {
         };
         let max_train = if options.gso && knows_gso() { MAX_SEGMENTS } else { 1 };
         let io = UdpSocket::from_std(socket.into()).map_err(step("watch the socket"))?;
-        let to = scoped(options.group, &options.interface).into();
+        let to = groups().map(|group| scoped(group, &options.interface).into()).collect();
         Ok(Self { io: Some(io), to, options: options.clone(), max_train })
     }
 
@@ -132,7 +150,16 @@ impl Sender {
         &self.options.interface
     }
 
-    /// Sends `datagrams`, which lie back to back and are `segment` bytes each; the last may
+    /// Sends `datagrams` to the group of the base layer, as [`Sender::send_on`] does.
+    ///
+    /// # Errors
+    ///
+    /// Any [`SendError`].
+    pub async fn send(&mut self, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
+        self.send_on(0, datagrams, segment).await
+    }
+
+    /// Sends `datagrams` to the group of a layer; they lie back to back and are `segment` bytes each; the last may
     /// be shorter.
     ///
     /// They go out in as few system calls as the kernel allows. A `segment` of 0 means that
@@ -142,17 +169,17 @@ impl Sender {
     /// # Errors
     ///
     /// Any [`SendError`].
-    pub async fn send(&mut self, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
+    pub async fn send_on(&mut self, layer: usize, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
         let segment = if segment == 0 { datagrams.len() } else { segment }.max(1);
         let mut rest = datagrams;
         while !rest.is_empty() {
             let bytes = rest.len().min(segment * self.max_segments(segment));
             let (train, after) = rest.split_at(bytes);
-            match self.send_train(train, segment).await {
+            match self.send_train(layer, train, segment).await {
                 Ok(()) => rest = after,
                 Err(e) if train.len() > segment && refuses_gso(&e) => {
                     let (first, after) = rest.split_at(segment);
-                    self.send_train(first, segment).await.map_err(|e| self.sort(e, first.len()))?;
+                    self.send_train(layer, first, segment).await.map_err(|e| self.sort(e, first.len()))?;
                     // It passes alone, so what is wrong is the train.
                     self.max_train = 1;
                     rest = after;
@@ -183,7 +210,7 @@ impl Sender {
         // Only a connected socket knows its path.
         let probe = deaf_socket(self.options.group)?;
         set_path(&probe, &self.options)?;
-        probe.connect(&self.to)?;
+        probe.connect(self.to.first().ok_or_else(closed)?)?;
         let [mtu] = sys::get(probe.as_fd(), level, name)?;
         let mtu = usize::try_from(mtu).unwrap_or(usize::MAX);
         Ok(mtu.saturating_sub(headers).min(MAX_DATAGRAM))
@@ -199,10 +226,11 @@ impl Sender {
     }
 
     /// One system call: a datagram, or a train of them.
-    async fn send_train(&self, train: &[u8], segment: usize) -> io::Result<()> {
+    async fn send_train(&self, layer: usize, train: &[u8], segment: usize) -> io::Result<()> {
         let control = segment_control(segment);
         let buffers = [IoSlice::new(train)];
-        let mut message = MsgHdr::new().with_addr(&self.to).with_buffers(&buffers);
+        let to = self.to.get(layer).ok_or_else(|| io::Error::other("the layer has no group"))?;
+        let mut message = MsgHdr::new().with_addr(to).with_buffers(&buffers);
         if train.len() > segment {
             message = message.with_control(&control);
         }

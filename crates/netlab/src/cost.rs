@@ -3,7 +3,7 @@
 use fleetcast_core::session::{Config, Receiver};
 
 use crate::release::{Release, policy, trust};
-use crate::sim::{Channel, Losses, Store, receive, receive_plain};
+use crate::sim::{Carousel, Channel, Losses, Store, receive_from, receive_plain};
 
 /// Ratios of packets sent to image packets, over many joins.
 #[derive(Clone, Debug, Default)]
@@ -13,18 +13,33 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Receives `joins` times, each from a random place of the loop, with seeds from `first_seed` on.
+    /// Receives all layers of one sender `joins` times, each from a random place of the loop, with seeds from `first_seed` on.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn of(release: &Release, channel: Channel, first_seed: u64, joins: u64) -> Self {
         let carousel = &release.carousel;
-        let image = carousel.image_packets() as f64;
+        Self::of_senders(carousel, carousel.schedule().layers().count(), &[0], channel, first_seed, joins)
+    }
+
+    /// Receives the first `layers` layers of several senders, each so many 2^32nds of a cycle ahead of a random place.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn of_senders(
+        carousel: &Carousel,
+        layers: u8,
+        ahead: &[u32],
+        channel: Channel,
+        first_seed: u64,
+        joins: u64,
+    ) -> Self {
+        let (image, schedule) = (carousel.image_packets() as f64, carousel.schedule());
         let one = |seed: u64| {
             let config = Config { trust: trust(), policy: policy(), staging: 1024, seed };
             let mut store = Store { is_pages_only: true, ..Store::default() };
-            let start = fastrand::Rng::with_seed(!seed).u64(..carousel.schedule().cycle());
+            let place = fastrand::Rng::with_seed(!seed).u32(..);
+            let starts: Vec<_> = ahead.iter().map(|ahead| schedule.slot_at(place.wrapping_add(*ahead))).collect();
             let mut losses = Losses::new(channel, seed);
-            receive(carousel, &mut Receiver::new(config), &mut store, &mut losses, start).sent as f64 / image
+            receive_from(carousel, &mut Receiver::new(config), &mut store, &mut losses, &starts, layers).sent as f64
+                / image
         };
         Self::sorted((first_seed..first_seed + joins).map(one).collect())
     }

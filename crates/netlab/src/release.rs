@@ -36,6 +36,8 @@ pub fn trust() -> TrustedKeys {
 /// A release with its images.
 #[derive(Debug)]
 pub struct Release {
+    /// The release file.
+    pub file: Vec<u8>,
     /// Its packets.
     pub carousel: Carousel,
     /// Its images.
@@ -53,7 +55,8 @@ impl Release {
         let vector = one(&format!("release/{name}"));
         let seeds = vector.all("component").map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
         let images: Vec<_> = seeds.map(|fields| image(&fields[3], fields[2].parse().unwrap())).collect();
-        Self { carousel: Carousel::new(&vector.body, &images, &trust()), images }
+        let carousel = Carousel::new(&vector.body, &images, &trust());
+        Self { file: vector.body, carousel, images }
     }
 
     /// A release number 1 of one component with an image of `size` octets that no two chunks of are alike, made as `fleetcast-sign create`
@@ -100,7 +103,7 @@ impl Release {
         let inputs: Vec<_> = images.iter().map(input).collect();
         let file = signed(facts, &inputs);
         let images: Vec<_> = images.into_iter().map(|(_, image, _)| image).collect();
-        Self { carousel: Carousel::new(&file, &images, &trust()), images }
+        Self { carousel: Carousel::new(&file, &images, &trust()), file, images }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Everything random comes from a seed, so a run can be had again.
 
-use fleetcast_core::fec::{Encoder, Schedule, Slot};
+use fleetcast_core::fec::{Encoder, Layers, Schedule, Slot};
 use fleetcast_core::release::{HEAD_LEN, Layout, decode_head};
 use fleetcast_core::session::{Action, Actions, Receiver};
 use fleetcast_core::time::Instant;
@@ -52,6 +52,13 @@ impl Carousel {
         Self { statement, tsi: manifest.tsi(), components, schedule }
     }
 
+    /// The same on several layers.
+    #[must_use]
+    pub fn layered(self, layers: Layers) -> Self {
+        let geometries = self.components.iter().map(|c| *c.tree.geometry()).collect();
+        Self { schedule: Schedule::layered(geometries, 256, layers), ..self }
+    }
+
     /// The order of sending.
     #[must_use]
     pub const fn schedule(&self) -> &Schedule {
@@ -76,6 +83,7 @@ impl Carousel {
     ///
     /// Never: the schedule names only what there is.
     pub fn packet(&self, slot: u64, count: u32, datagram: &mut Vec<u8>) -> bool {
+        let layer = self.schedule.layer(slot);
         let Some(slot) = self.schedule.at(slot) else { return false };
         let (object, payload): (_, &[u8]) = match slot {
             Slot::Statement => (Object::Statement { kind: StatementKind::Manifest }, &self.statement),
@@ -90,7 +98,7 @@ impl Carousel {
             }
         };
         datagram.clear();
-        datagram.extend_from_slice(&Header { layer: 0, count, tsi: self.tsi, object }.encode());
+        datagram.extend_from_slice(&Header { layer, count, tsi: self.tsi, object }.encode());
         datagram.extend_from_slice(payload);
         true
     }
@@ -261,7 +269,7 @@ pub struct Reception {
     pub chunks: u64,
 }
 
-/// Feeds `receiver` from `start` on until it is complete.
+/// Feeds `receiver` all layers of one sender, from slot `start` on, until it is complete.
 ///
 /// # Panics
 ///
@@ -273,10 +281,31 @@ pub fn receive(
     losses: &mut Losses,
     start: u64,
 ) -> Reception {
+    receive_from(carousel, receiver, store, losses, &[start], carousel.schedule().layers().count())
+}
+
+/// Feeds `receiver` the first `layers` layers of senders of equal pace, each from a slot of its own on, until it is complete.
+///
+/// # Panics
+///
+/// If it is not complete after 20 cycles.
+pub fn receive_from(
+    carousel: &Carousel,
+    receiver: &mut Receiver,
+    store: &mut Store,
+    losses: &mut Losses,
+    starts: &[u64],
+    layers: u8,
+) -> Reception {
+    let schedule = carousel.schedule();
     let mut datagram = Vec::new();
     let mut sent = 0;
-    for slot in start..start + 20 * carousel.schedule().cycle() {
-        if !carousel.packet(slot, (sent & 0x0FFF_FFFF) as u32, &mut datagram) {
+    for (slot, (source, start)) in
+        (0..20 * schedule.cycle()).flat_map(|slot| (1..).zip(starts).map(move |from| (slot, from)))
+    {
+        let slot = start + slot;
+        let is_heard = schedule.layer(slot) < layers;
+        if !is_heard || !carousel.packet(slot, (sent & 0x0FFF_FFFF) as u32, &mut datagram) {
             continue;
         }
         sent += 1;
@@ -284,7 +313,7 @@ pub fn receive(
             continue;
         }
         let now = Instant::from_micros(sent * 800);
-        store.carry_out(receiver.handle_datagram(now, 1, &datagram));
+        store.carry_out(receiver.handle_datagram(now, source, &datagram));
         for (component, cell) in std::mem::take(&mut store.wanted) {
             let payload = store.pages[&(component, cell)].clone();
             store.carry_out(receiver.handle_stored_page(PageKind::Page, component, cell, &payload));

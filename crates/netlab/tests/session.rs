@@ -4,7 +4,7 @@
 use fleetcast_core::session::{Action, Config, Mark, Policy, Receiver, RefuseReason};
 use fleetcast_core::time::Instant;
 use fleetcast_core::trust::verify;
-use fleetcast_core::wire::{HEADER_LEN, PageKind};
+use fleetcast_core::wire::{HEADER_LEN, Object, Packet, PageKind};
 use fleetcast_netlab::release::{self, Release, restore, trust};
 use fleetcast_netlab::sim::{Channel, Losses, Store, receive};
 
@@ -59,6 +59,38 @@ fn every_release_arrives_bit_exact_through_any_channel_from_any_start() {
 }
 
 #[test]
+fn a_packet_shows_loss_only_if_it_verified_and_was_new() {
+    let release = Release::of_vector("ok-small");
+    let (mut receiver, mut store) = (release::receiver(), Store::default());
+    let packets = cycle(&release, 0);
+    let object = |p: &Vec<u8>| Packet::decode(p).unwrap().header.object;
+    let statement = packets.iter().position(|p| matches!(object(p), Object::Statement { .. })).unwrap();
+    let page = packets.iter().position(|p| matches!(object(p), Object::Page { kind: PageKind::Page, .. })).unwrap();
+    let [chunk, other] = [page + 1, page + 2];
+    let mut arrival = |packet: &[u8]| {
+        feed(&mut receiver, &mut store, packet);
+        receiver.arrival().map(|arrival| (arrival.count as usize, arrival.is_proven))
+    };
+    let mut forged = packets[other].clone();
+    forged[HEADER_LEN] ^= 1;
+    // Nothing is followed before the manifest, and it tells nothing itself.
+    assert_eq!((arrival(&packets[page]), arrival(&packets[statement])), (None, None));
+    assert_eq!(arrival(&packets[statement]), Some((statement, false)));
+    assert_eq!(arrival(&packets[chunk]), Some((chunk, true)));
+    assert_eq!(arrival(&packets[chunk]), Some((chunk, false)));
+    assert_eq!(arrival(&packets[page]), Some((page, false)));
+    assert_eq!((arrival(&forged), arrival(&packets[other])), (None, Some((other, true))));
+    assert_eq!(arrival(&[0; 100]), None);
+    // Chunks of a page that has not come wait, and prove nothing.
+    let (mut receiver, mut store) = (release::receiver(), Store::default());
+    feed(&mut receiver, &mut store, &packets[statement]);
+    feed(&mut receiver, &mut store, &packets[chunk]);
+    assert!(!receiver.arrival().unwrap().is_proven);
+    feed(&mut receiver, &mut store, &packets[page]);
+    assert_eq!((receiver.arrival().unwrap().is_proven, receiver.counters().chunks), (true, 1));
+}
+
+#[test]
 fn without_loss_nothing_is_needed_twice_whatever_the_start() {
     let release = Release::of_vector("ok-two-blocks");
     for start in (0..release.carousel.schedule().cycle()).step_by(97) {
@@ -94,6 +126,34 @@ fn packets_in_any_order_and_repeated_do() {
         restore(&receiver, &mut store);
         assert!(store.images == release.images, "seed {seed}");
     }
+}
+
+#[test]
+fn a_fetched_page_is_kept_and_proves_what_waited_for_it_and_a_wrong_one_changes_nothing() {
+    let packets = cycle(&Release::of_vector("ok-two-blocks"), 0);
+    let (mut receiver, mut store) = (release::receiver(), Store::default());
+    let is = |codepoint: u8| move |packet: &&Vec<u8>| packet[3] == codepoint;
+    feed(&mut receiver, &mut store, packets.iter().find(is(0)).unwrap());
+    let page = &packets.iter().find(is(1)).unwrap()[HEADER_LEN..];
+    let first_cell = packets.iter().take_while(|packet| packet[3] != 2);
+    let chunks: Vec<_> = first_cell.filter(is(3)).collect();
+    for chunk in &chunks {
+        feed(&mut receiver, &mut store, chunk);
+    }
+    let mut wrong = page.to_vec();
+    wrong[7] ^= 1;
+    for wrong in [&wrong[..], &page[1..], &[]] {
+        assert!(receiver.handle_fetched_page(0, 0, wrong).is_err());
+    }
+    assert!(receiver.handle_fetched_page(0, 1, page).is_err());
+    assert!(receiver.handle_fetched_page(9, 0, page).is_err());
+    assert_eq!((receiver.progress().unwrap().have, store.pages.len()), (0, 0));
+    let before = receiver.missing(0, 0) + receiver.missing(0, 1);
+    store.carry_out(receiver.handle_fetched_page(0, 0, page).unwrap());
+    assert_eq!(receiver.progress().unwrap().have, chunks.len() as u64);
+    let missing = receiver.missing(0, 0) + receiver.missing(0, 1);
+    assert_eq!((usize::from(before - missing), receiver.missing(0, 2), receiver.missing(9, 0)), (chunks.len(), 0, 0));
+    assert_eq!(store.pages.get(&(0, 0)).map(Vec::as_slice), Some(page));
 }
 
 #[test]

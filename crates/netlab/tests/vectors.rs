@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 
-use fleetcast_core::fec::{ChunkIo, Decoder, Encoder, Schedule, Slot};
+use fleetcast_core::fec::{ChunkIo, Decoder, Encoder, Layers, Schedule, Slot};
 use fleetcast_core::nack::{self, NackError, Request};
 use fleetcast_core::release::{HEAD_LEN, Layout, ReleaseError, decode_head};
 use fleetcast_core::tree::{Geometry, Parameters, Tree, TreeError, xor};
@@ -341,6 +341,38 @@ fn the_cycle_of_the_vectors_is_the_schedule() {
 }
 
 #[test]
+fn slots_carry_what_the_vectors_say_on_the_layers_they_say() {
+    for v in layer("schedule") {
+        let geometry = |line: &str| {
+            let [size, chunk, cell, repair, digest] =
+                line.split(',').map(|n| n.parse().unwrap()).collect::<Vec<u64>>()[..]
+            else {
+                panic!("{}: {line}", v.name)
+            };
+            let cap_len = usize::try_from(digest).unwrap();
+            Geometry::new(&Parameters { size, chunk, cell, repair, digest, cap_len }).unwrap()
+        };
+        let geometries = v.all("component").map(geometry).collect();
+        let layers = Layers::new(v.get("layers").parse().unwrap()).unwrap();
+        let schedule = Schedule::layered(geometries, v.get("statement-every").parse().unwrap(), layers);
+        for line in v.all("slot") {
+            let (number, _) = line.split_once(' ').unwrap();
+            let slot: u64 = number.parse().unwrap();
+            let carried = match schedule.at(slot) {
+                None => "empty".into(),
+                Some(Slot::Statement) => "manifest".into(),
+                Some(Slot::Page { kind: PageKind::Page, component, cell }) => format!("page {component} {cell}"),
+                Some(Slot::Page { kind: PageKind::Parity, component, cell }) => {
+                    format!("parity-page {component} {cell}")
+                }
+                Some(Slot::Chunk { component, position }) => format!("chunk {component} {position}"),
+            };
+            assert_eq!(format!("{slot} {} {carried}", schedule.layer(slot)), line, "{}", v.name);
+        }
+    }
+}
+
+#[test]
 fn packets_of_a_session_check_as_the_vectors_say() {
     for v in layer("session").iter().filter(|v| v.get("expect") != "ok") {
         let release = one(v.get("release"));
@@ -377,5 +409,5 @@ fn every_layer_of_the_vectors_is_tested_here() {
     let mut found: Vec<_> =
         folders.filter(holds_vectors).map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     found.sort();
-    assert_eq!(found, ["fec", "geometry", "nack", "packet", "release", "session", "statement"]);
+    assert_eq!(found, ["fec", "geometry", "nack", "packet", "release", "schedule", "session", "statement"]);
 }

@@ -6,6 +6,7 @@ mod feeds;
 mod file;
 mod install;
 mod nack;
+mod repair;
 mod settings;
 
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +41,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// What to hear.
     pub feeds: Vec<Feed>,
+    /// Most layers that are joined of each group, which is that of the base layer; 1 to 8.
+    pub layers: u8,
     /// Where images go.
     pub targets: Vec<TargetPlace>,
     /// How images become those that run.
@@ -64,11 +67,18 @@ pub struct Config {
     pub progress: Duration,
     /// Where to ask for what is missing; nowhere if it is none.
     pub nack: Option<crate::nack::Settings>,
+    /// Where what is missing may be fetched; `None` to fetch nothing.
+    pub repair: Option<Repair>,
     /// What the process may open.
     pub confine: Confine,
 }
 
 impl Config {
+    /// What to hear for so many layers.
+    pub(crate) fn layered(&self, layers: u8) -> Vec<Feed> {
+        (0..layers).flat_map(|layer| self.feeds.iter().filter_map(move |feed| feed.layer(layer))).collect()
+    }
+
     /// Whether programs are run.
     #[must_use]
     pub fn has_programs(&self) -> bool {
@@ -77,6 +87,42 @@ impl Config {
         let all = [before_install, after_install, after_commit, after_rollback, health_check, restart];
         self.install != Install::File || all.into_iter().any(Option::is_some)
     }
+}
+
+/// HTTP repair, see [`crate::repair`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// Whom to ask, in this order.
+    pub servers: Vec<Server>,
+    /// How long senders must have been silent.
+    pub after: Duration,
+    /// Percent of the chunks that may be missing then, at most.
+    pub missing_below: u8,
+    /// A device draws a moment of this time for its first request.
+    pub window: Duration,
+    /// Octets fetched for one release, at most.
+    pub max_octets: u64,
+    /// Bits per second, on average.
+    pub rate: u64,
+    /// Time that a request may take.
+    pub timeout: Duration,
+    /// Certificates of who may vouch for servers that are asked by TLS.
+    pub ca: PathBuf,
+}
+
+/// A folder of a web server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// It is asked by TLS.
+    pub tls: bool,
+    /// The part of its URL that names the server, as it is written.
+    pub authority: String,
+    /// The path of the folder, without a slash at its end.
+    pub path: String,
+    /// The server's address or name.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
 }
 
 /// A group, and whom to hear there.
@@ -89,6 +135,17 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// The same of a layer: so many addresses above. `None` if there is no such address.
+    pub(crate) fn layer(&self, layer: u8) -> Option<Self> {
+        let ip = match self.group.ip() {
+            IpAddr::V4(ip) => IpAddr::V4(ip.to_bits().checked_add(layer.into())?.into()),
+            IpAddr::V6(ip) => IpAddr::V6(ip.to_bits().checked_add(layer.into())?.into()),
+        };
+        let mut group = self.group;
+        group.set_ip(ip);
+        Some(Self { group, sources: self.sources.clone() })
+    }
+
     /// What it is on one interface.
     pub(crate) fn memberships(&self, interface: &Interface) -> Vec<Membership> {
         let one = |source| Membership {

@@ -5,7 +5,8 @@
 //! | write, create, remove | [`Rules::write`] | the same and `/dev/null` |
 //! | read | [`Rules::write`], [`Rules::read`] | everything |
 //! | execute | nothing | everything |
-//! | TCP: listen, connect (Linux 6.7) | nothing | everything |
+//! | TCP: listen (Linux 6.7) | nothing | everything |
+//! | TCP: connect (6.7) | to ports of [`Rules::connect`], whatever the address | everything |
 //! | ioctl on devices (6.10) | devices of [`Rules::write`] | [`Rules::write`] |
 //! | signals and abstract Unix sockets of others (6.12) | nothing | everything |
 //!
@@ -27,8 +28,8 @@ use std::path::{Path, PathBuf};
 use fleetcast_install::disk::Kind;
 use fleetcast_install::{Disk as _, Fault, Loaded, RealFs, durable, load};
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, PathFdError, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, PathFdError, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
 
 use crate::config::{Config, ConfineMode, TargetPlace};
@@ -47,6 +48,11 @@ const FOLDER_OF_PROGRAMS: BitFlags<AccessFs> =
 /// On a file or device that may be written.
 const FILE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ ReadFile | WriteFile | Truncate | IoctlDev });
 
+/// What the C libraries read to look names up. What is not there is done without.
+const RESOLVER: [&str; 5] = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"];
+/// The port of name servers, where an answer is too long for UDP.
+const DNS: u16 = 53;
+
 /// What may be opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -55,6 +61,8 @@ pub struct Rules {
     pub write: Vec<PathBuf>,
     /// Folders with all in them, and files that may be read.
     pub read: Vec<PathBuf>,
+    /// TCP ports of others that may be connected to.
+    pub connect: Vec<u16>,
     /// Programs are started: everything may be read and executed, see the table above.
     pub programs: bool,
 }
@@ -126,8 +134,30 @@ impl Rules {
         let paths = config.targets.iter().flat_map(TargetPlace::paths).map(place_of);
         let own = std::iter::once(config.state.clone()).chain(config.runtime.clone());
         let write = own.chain(paths).chain(config.confine.write.iter().cloned());
-        Self { write: write.collect(), read: config.seeds.clone(), programs: config.has_programs() }
+        let (mut read, mut connect) = (config.seeds.clone(), Vec::new());
+        for server in config.repair.iter().flat_map(|repair| &repair.servers) {
+            connect.push(server.port);
+            if server.tls {
+                read.extend(config.repair.iter().map(|repair| repair.ca.clone()));
+            }
+            if server.has_name() {
+                connect.push(DNS);
+                read.extend(RESOLVER.map(PathBuf::from).into_iter().filter(|path| path.exists()));
+                read.extend(resolver_folder());
+            }
+        }
+        connect.sort_unstable();
+        connect.dedup();
+        Self { write: write.collect(), read, connect, programs: config.has_programs() }
     }
+}
+
+/// The folder with the file that /etc/resolv.conf is a link to: who manages the network puts other files in its place. In
+/// some folders there is too much else.
+fn resolver_folder() -> Option<PathBuf> {
+    let folder = folder_of(&Path::new("/etc/resolv.conf").canonicalize().ok()?);
+    let is_own = !["/", "/etc", "/run", "/tmp", "/var"].map(Path::new).contains(&&*folder);
+    is_own.then_some(folder)
 }
 
 /// What must be allowed to write at a path: a device itself, but the folder of a file, which is received beside its target
@@ -199,6 +229,8 @@ pub fn start(config: &Config, tell: &mut dyn FnMut(Event)) -> Result<Level, Conf
     }
     rules.write.sort();
     rules.write.dedup();
+    rules.read.sort();
+    rules.read.dedup();
     let confined = confine(&rules);
     match confined.lack() {
         Some(lack) if config.confine.mode == ConfineMode::Required => Err(ConfineError::Required(lack)),
@@ -225,6 +257,11 @@ fn enforce(rules: &Rules, missing: &mut Vec<(PathBuf, io::Error)>) -> Result<Lev
         ruleset = ruleset.handle_access(AccessNet::from_all(FULL))?.scope(Scope::from_all(FULL))?;
     }
     let mut created = ruleset.create()?;
+    if !rules.programs {
+        for &port in &rules.connect {
+            created = created.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
+        }
+    }
     let (mut folder, mut write, mut read) = (FOLDER, rules.write.clone(), rules.read.clone());
     if rules.programs {
         folder |= FOLDER_OF_PROGRAMS;

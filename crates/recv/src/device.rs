@@ -12,12 +12,13 @@
 //! nothing on disk is believed, and what cannot be read counts as absent.
 
 mod keeper;
+mod repair;
 mod reuse;
 
 use std::time::Duration;
 
 use fleetcast_core::fec::FecError;
-use fleetcast_core::session::{self, Counters, Policy, Receiver, Wave};
+use fleetcast_core::session::{self, Arrival, Counters, Policy, Receiver, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::wire::PageKind;
 use fleetcast_install::record::Reason;
@@ -29,6 +30,7 @@ use crate::seed::ENTRIES;
 use crate::storage::{Area, Ready, Storage, is_failing, is_full};
 pub(crate) use keeper::STATEMENT;
 use keeper::{Keeper, Stop};
+use repair::Repair;
 use reuse::Search;
 
 /// Read-backs with another SHA-256 than the manifest's until the storage is given up.
@@ -57,6 +59,8 @@ pub struct Device<D: Disk> {
     search: Option<Search<D>>,
     /// Most entries of its index.
     index_entries: usize,
+    /// What is missing may be fetched.
+    repair: Option<Repair>,
     /// Time of the last input.
     now: Instant,
 }
@@ -179,7 +183,7 @@ impl<D: Disk> Device<D> {
             trust: config.trust.clone(),
             policy: policy(config, keeper.record()),
             staging: config.staging,
-            seed: seed.last_chunk().map_or(0, |&half| u64::from_be_bytes(half)),
+            seed: half(seed.last_chunk()),
         });
         let kept = keeper.kept_statement()?;
         let mut device = Self {
@@ -192,6 +196,7 @@ impl<D: Disk> Device<D> {
             tried: Tried::default(),
             search: None,
             index_entries: ENTRIES,
+            repair: config.repair.clone().map(|settings| Repair::new(settings, half(seed.first_chunk()))),
             now: Instant::default(),
         };
         let resumed = match kept {
@@ -316,6 +321,18 @@ impl<D: Disk> Device<D> {
         &self.receiver
     }
 
+    /// What the last datagram tells about the loss on its layer, see [`Receiver::arrival`].
+    #[must_use]
+    pub const fn arrival(&self) -> Option<Arrival> {
+        self.receiver.arrival()
+    }
+
+    /// Whether packets of a release are wanted: one is being received, and not complete.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        self.receiver.manifest().is_some() && !self.receiver.is_complete()
+    }
+
     /// What the device remembers of its releases.
     #[must_use]
     pub fn record(&self) -> &Record {
@@ -396,6 +413,9 @@ impl<D: Disk> Device<D> {
             let Some(mut storage) = self.keeper.storage.take() else { break };
             if let Some(search) = &mut self.search {
                 search.tell(tell);
+            }
+            if let Some(repair) = &mut self.repair {
+                repair.tell(tell);
             }
             tell(Event::Complete(self.chunks().unwrap_or_default()));
             let proven = match storage.restore(&self.receiver) {
@@ -605,6 +625,11 @@ impl<D: Disk> Device<D> {
         }
         Ok(())
     }
+}
+
+/// The number that a half of a seed is.
+fn half(seed: Option<&[u8; 8]>) -> u64 {
+    seed.map_or(0, |&half| u64::from_be_bytes(half))
 }
 
 /// What the device is and has, by its settings and its record.

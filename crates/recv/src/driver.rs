@@ -1,10 +1,11 @@
-//! Signals and timers around a [`Device`]. One thread, beside that which writes events: the storage is worked on between two
-//! batches.
+//! Signals and timers around a [`Device`]. One thread, beside those that write events and ask web servers: the storage is
+//! worked on between two batches.
 
 mod care;
 mod end;
+mod layering;
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -23,9 +24,11 @@ use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
 use crate::nack::Nack;
 use crate::progress::Reporter;
+use crate::repair::{Client, Reply};
 use crate::stall::Watch;
 use care::Care;
 use end::{End, Failure, Left};
+use layering::Layering;
 
 /// Steps of the search in old images that are done each second however much comes: some 20 ms on a small device.
 const LEAST_REUSE: u32 = 4;
@@ -88,6 +91,9 @@ struct Run {
     care: Care,
     /// Others may be asked for what is missing.
     nack: Option<Nack>,
+    /// Web servers may be asked.
+    repair: Option<Client>,
+    layering: Layering,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
 }
@@ -119,10 +125,13 @@ impl Run {
         if outcome == Outcome::Installed && options.once {
             return Ok(None);
         }
+        let repair = config.repair.as_ref().map(Client::start).transpose();
+        let repair = repair.map_err(|e| Failure::new("repair", format!("cannot fetch what will be missing: {e}")))?;
         let now = clock.now();
         let (watch, care) = (Watch::new(now), Care::new(now));
+        let layering = Layering::new(now, config, seed.first_chunk().map_or(0, |&half| u64::from_be_bytes(half)));
         let nack = config.nack.map(|settings| Nack::new(settings, now, fastrand::u64(..)));
-        let mut run = Self { device, net, clock, watch, care, nack, heard_installed: false };
+        let mut run = Self { device, net, clock, watch, care, nack, repair, layering, heard_installed: false };
         run.open_nack(config, reporter);
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
@@ -192,19 +201,32 @@ impl Run {
                         self.open_nack(config, reporter);
                     }
                     self.look_for_stall(reporter);
+                    self.ask(reporter)?;
+                    self.look_for_layers(config, reporter);
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
-                outcome = batch(&mut self.net, &mut self.device, self.clock, options.simulated_loss, reporter) => {
+                reply = reply(&mut self.repair) => {
+                    let outcome = self.device.handle_reply(self.clock.now(), reply, &mut |event| reporter.tell(&event))?;
+                    if let Some(end) = self.take(outcome, config, options, reporter) {
+                        return Ok(end);
+                    }
+                    self.ask(reporter)?;
+                }
+                outcome = batch(&mut self.net, &mut self.device, &mut self.layering, self.clock, options.simulated_loss, reporter) => {
                     let outcome = outcome.map_err(|e| self.broken(&e))??;
+                    self.look_for_layers(config, reporter);
                     if let Some(end) = self.take(outcome, config, options, reporter) {
                         return Ok(end);
                     }
                 }
-                () = nack_due(&mut self.nack, self.clock) => self.ask(reporter).await,
+                () = nack_due(&mut self.nack, self.clock) => self.ask_senders(reporter).await,
                 // While no datagram waits: only a yield to the runtime finds that out.
-                () = tokio::task::yield_now(), if self.device.can_reuse() => {
+                () = tokio::task::yield_now(), if self.device.can_reuse() || self.device.seeks_request() => {
                     if let Some(end) = self.reuse(config, options, reporter)? {
                         return Ok(end);
+                    }
+                    if self.device.seeks_request() {
+                        self.ask(reporter)?;
                     }
                 }
             }
@@ -219,14 +241,24 @@ impl Run {
         }
     }
 
-    /// Asks for what is missing, if it is time.
-    async fn ask(&mut self, reporter: &mut Reporter) {
+    /// Asks senders and other devices for what is missing, if it is time.
+    async fn ask_senders(&mut self, reporter: &mut Reporter) {
         let Some(nack) = &mut self.nack else { return };
         nack.ask(self.clock.now(), self.device.receiver()).await;
         if nack.fell_silent() {
             let reason = "several requests in a row brought nothing; no more of this release is asked for".into();
             reporter.tell(&Event::Warning { code: "nack-unanswered", reason });
         }
+    }
+
+    /// Asks a web server for what is missing, if it is time.
+    fn ask(&mut self, reporter: &mut Reporter) -> Result<(), Failure> {
+        if let Some(client) = &self.repair
+            && let Some(request) = self.device.next_request(self.clock.now(), &mut |event| reporter.tell(&event))?
+        {
+            client.send(request);
+        }
+        Ok(())
     }
 
     /// Looks through a part of the old images.
@@ -303,6 +335,7 @@ impl Run {
         let counters = self.device.counters();
         Traffic {
             loss: self.device.loss(),
+            layers: self.layering.losses(),
             datagrams: counters.datagrams,
             verified_chunks: counters.chunks,
             verified_pages: counters.pages,
@@ -312,6 +345,7 @@ impl Run {
             kernel_drops: self.net.dropped(),
             overlong: self.net.overlong(),
             nack: self.nack.as_ref().map(|nack| nack.counts().clone()),
+            repair: self.device.repair_counts(),
         }
     }
 
@@ -321,6 +355,10 @@ impl Run {
         if let Some((seconds, reason)) = self.watch.look(self.clock.now(), self.device.counters(), is_waiting) {
             reporter.tell(&Event::Stalled { seconds, reason });
         }
+    }
+
+    fn look_for_layers(&mut self, config: &Config, reporter: &mut Reporter) {
+        self.layering.look(self.clock.now(), self.device.is_receiving(), &mut self.net, config, reporter);
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
@@ -348,10 +386,19 @@ async fn nack_due(nack: &mut Option<Nack>, clock: Clock) {
     }
 }
 
+/// The reply of a web server that was asked.
+async fn reply(repair: &mut Option<Client>) -> Reply {
+    match repair {
+        Some(client) => client.reply().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Takes one batch from a socket and feeds it to the device.
 async fn batch(
     net: &mut Listener,
     device: &mut Device<RealFs>,
+    layering: &mut Layering,
     clock: Clock,
     simulated_loss: u8,
     reporter: &mut Reporter,
@@ -365,6 +412,7 @@ async fn batch(
             // One time for all of a batch, that of its arrival.
             let now = *came.get_or_insert_with(|| clock.now());
             result = device.handle(now, source_number(from), datagram, &mut |event| reporter.tell(&event));
+            layering.note(now, from, device.arrival());
         }
     })
     .await?;
@@ -376,10 +424,12 @@ async fn batch(
 pub(crate) fn source_number(from: SocketAddr) -> u64 {
     match from.ip() {
         IpAddr::V4(v4) => u32::from(v4).into(),
-        IpAddr::V6(v6) => {
-            let mut hasher = DefaultHasher::new();
-            v6.hash(&mut hasher);
-            hasher.finish()
-        }
+        IpAddr::V6(v6) => hash(v6),
     }
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

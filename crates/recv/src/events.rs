@@ -12,6 +12,7 @@ use fleetcast_install::record::Reason;
 use serde::Serialize;
 
 use crate::nack;
+use crate::repair::Counts;
 
 /// Version of the JSON form.
 const VERSION: u8 = 1;
@@ -54,6 +55,33 @@ pub enum Event {
         /// Their octets.
         octets: u64,
     },
+    /// The first request for what is missing of the release goes to a web server.
+    RepairStarted {
+        /// Where.
+        server: String,
+        /// Chunks that are missing.
+        missing: u64,
+    },
+    /// What was fetched of the release from web servers.
+    Repaired {
+        /// Chunks so far.
+        chunks: u64,
+        /// Pages so far.
+        pages: u64,
+        /// Octets that came for both.
+        octets: u64,
+    },
+    /// A web server did not give what it was asked for; told once for each server and cause.
+    RepairFailed {
+        /// Which.
+        server: String,
+        /// The word for the cause.
+        code: &'static str,
+        /// The cause.
+        reason: String,
+        /// It is asked no more for this release.
+        left_alone: bool,
+    },
     /// How far it is; each interval while a release is received.
     Progress(Progress),
     /// Nothing that verifies has come for a while.
@@ -67,6 +95,15 @@ pub enum Event {
     Rejoined {
         /// Name of the interface.
         interface: String,
+    },
+    /// Layers were joined or left, or a trial was good and the layer stays.
+    Layers {
+        /// Layers joined now.
+        joined: u8,
+        /// The word for why: `trial`, `kept`, `failed`, `silent`, `loss` or `idle`.
+        code: &'static str,
+        /// Loss of each layer that was joined before, the base layer first, 0.0 to 1.0, in the time that led to it.
+        losses: Vec<f64>,
     },
     /// Enough chunks are there; what is missing is restored and everything read back.
     Complete(Chunks),
@@ -201,6 +238,9 @@ pub struct Progress {
 pub struct Traffic {
     /// Share of the packets sent that did not come, 0.0 to 1.0: an estimate.
     pub loss: f64,
+    /// Loss of each layer joined, the base layer first, in the last few seconds; missing if there are no layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<f64>>,
     /// All that came.
     pub datagrams: u64,
     /// Chunks that verified and were new.
@@ -220,6 +260,9 @@ pub struct Traffic {
     /// Requests for what is missing, if the settings have them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nack: Option<nack::Counts>,
+    /// What was fetched from web servers, if any may be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Counts>,
 }
 
 /// An event as a line of JSON.
@@ -278,9 +321,24 @@ impl fmt::Display for Event {
             }
             Self::Resumed(chunks) => write!(f, "resumed: {chunks} are there and verified"),
             Self::Reused { chunks, octets } => write!(f, "{chunks} chunks ({octets} octets) were there in old images"),
-            Self::Progress(progress) => write!(f, "{}, loss {:.1} %", progress.chunks, progress.traffic.loss * 100.0),
+            Self::RepairStarted { server, missing } => write!(f, "fetching {missing} missing chunks from {server}"),
+            Self::Repaired { chunks, pages, octets } => {
+                write!(f, "fetched {chunks} chunks and {pages} pages in {octets} octets")
+            }
+            Self::RepairFailed { server, reason, left_alone, .. } => {
+                let end = if *left_alone { ", and is asked no more for this release" } else { "" };
+                write!(f, "{server} does not help: {reason}{end}")
+            }
+            Self::Progress(Progress { chunks, traffic }) => {
+                write!(f, "{chunks}, loss {:.1} %", traffic.loss * 100.0)?;
+                match traffic.repair {
+                    Some(Counts { octets: octets @ 1.., .. }) => write!(f, ", {octets} octets fetched"),
+                    _ => Ok(()),
+                }
+            }
             Self::Stalled { seconds, reason } => write!(f, "nothing new has verified for {seconds} s: {reason}"),
             Self::Rejoined { interface } => write!(f, "listening again on {interface}, which was gone or replaced"),
+            Self::Layers { joined, code, .. } => write!(f, "{joined} layers joined ({code})"),
             Self::Complete(chunks) => write!(f, "{chunks}: reading everything back"),
             Self::Restored { chunks } => write!(f, "restored {chunks} chunks from repair chunks"),
             Self::ReadbackMismatch { components, times } => {

@@ -9,9 +9,11 @@
 //! | [`config`] | one file or flags, parsed once into checked types |
 //! | [`confine`] | what the process may open from its start on |
 //! | [`device`] | the receive session on its storage: datagrams in, installed releases out; no sockets, no clock |
+//! | [`repair`] | what is missing, fetched from web servers |
 //! | `seed` | old images, and where their chunks are |
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
+//! | [`layers`] | which layers of a session to hear; no sockets, no clock |
 //! | `listener` | the joined groups, also when the interface is replaced |
 //! | [`nack`] | asking for what is missing, where the settings want it |
 //! | `doctor` | what is wrong with the reception |
@@ -28,10 +30,12 @@ pub mod device;
 mod doctor;
 pub mod driver;
 pub mod events;
+pub mod layers;
 mod ledger;
 mod listener;
 pub mod nack;
 pub mod progress;
+pub mod repair;
 mod seed;
 mod stall;
 mod storage;

@@ -1,4 +1,4 @@
-//! Asking for what is missing, and hearing what others ask for (spec §14). Off unless the settings say where to.
+//! Asking for what is missing, and hearing what others ask for (spec §15). Off unless the settings say where to.
 
 mod asker;
 mod backoff;

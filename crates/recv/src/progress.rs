@@ -10,6 +10,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::{Event, Line, Progress};
 use crate::ledger::Ledger;
+use crate::repair::Counts;
 
 /// Refusals and alarms that are remembered, so that each is told once.
 const REMEMBERED: usize = 64;
@@ -83,7 +84,10 @@ impl Reporter {
             }
             Form::Bar(bar) => match event {
                 Event::Progress(progress) => {
-                    let message = speed(&mut self.last, Instant::now(), self.chunk, progress);
+                    let mut message = speed(&mut self.last, Instant::now(), self.chunk, progress);
+                    if let Some(Counts { octets: octets @ 1.., .. }) = progress.traffic.repair {
+                        message = format!("{message}  fetched {}", HumanBytes(octets));
+                    }
                     bar.set_message(message);
                     bar.set_position(progress.chunks.have);
                 }
@@ -127,6 +131,7 @@ fn say(event: &Event) {
         | Event::Stalled { .. }
         | Event::Refused { .. }
         | Event::GivenUp { .. }
+        | Event::RepairFailed { .. }
         | Event::ReadbackMismatch { .. } => warn(event),
         // The program's error says it.
         Event::Stopped { ok: false, .. } => {}

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fleetcast_cli::CommandError;
 use fleetcast_core::fec::Slot;
@@ -15,11 +15,11 @@ use crate::batch::Batch;
 use crate::carousel::Carousel;
 use crate::nack::{self, Answers};
 use crate::pacing::{Pace, Pacer};
-use crate::report::{Event, Progress, Sent};
+use crate::report::{Event, LayerSent, Progress, Sent};
 use crate::source::CellError;
 use crate::timer::Timer;
 
-/// Octets after which a batch is sent, even if more may go.
+/// Octets after which batches are sent, even if more may go.
 const BATCH: usize = 128 << 10;
 
 /// Wait before the system is tried again.
@@ -114,8 +114,22 @@ pub async fn run(
     let origin = Instant::now();
     let pacer = Pacer::new(pace, carousel.source().max_packet(), Duration::ZERO);
     let (sent, link) = (Sent::default(), Link { has_carrier: true, ..Link::default() });
+    let layers = vec![LayerSent::default(); carousel.layers().count().into()];
     let (net, answers) = desk.map(|Desk { net, answers }| (net, answers)).unzip();
-    let mut drive = Drive { carousel, sender, pacer, cycles, answers, out_of_turn: None, origin, sent, link, tell };
+    let mut drive = Drive {
+        carousel,
+        sender,
+        pacer,
+        cycles,
+        answers,
+        out_of_turn: None,
+        origin,
+        sent,
+        layers,
+        link,
+        told_clock: None,
+        tell,
+    };
     let result = drive.run(net, stop).await;
     let reason = match &result {
         Ok(End::Cycles) => "cycles",
@@ -123,9 +137,8 @@ pub async fn run(
         Err(error) => error.code(),
     };
     let (cycles, _) = drive.carousel.progress();
-    let sent = drive.sent();
-    let nack = drive.nack();
-    (drive.tell)(&Event::Stopped { reason, cycles, sent, nack });
+    let (sent, layers, nack) = (drive.sent(), drive.layers(), drive.nack());
+    (drive.tell)(&Event::Stopped { reason, cycles, sent, layers, nack });
     result
 }
 
@@ -140,7 +153,11 @@ struct Drive<'a> {
     out_of_turn: Option<Slot>,
     origin: Instant,
     sent: Sent,
+    /// What of it went on each layer.
+    layers: Vec<LayerSent>,
     link: Link,
+    /// When it was last told that the clock was followed.
+    told_clock: Option<Instant>,
     tell: &'a mut dyn FnMut(&Event),
 }
 
@@ -167,7 +184,7 @@ impl Drive<'_> {
         let mut stop = pin!(stop);
         let timer = Timer::new().map_err(RunError::Timer)?;
         self.check_link(self.carousel.source().max_packet())?;
-        let mut batch = Batch::default();
+        let mut batches: Vec<_> = self.layers.iter().map(|_| Batch::default()).collect();
         let mut requests: Vec<(IpAddr, Vec<u8>)> = Vec::new();
         let mut meter = Meter { at: Duration::ZERO, octets: 0 };
         let mut complete = 0;
@@ -176,26 +193,25 @@ impl Drive<'_> {
             if now >= meter.next() {
                 let rate = meter.read(now, self.sent.octets);
                 let (cycles, part) = self.carousel.progress();
-                let sent = self.sent();
-                let nack = self.nack();
-                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, nack }));
+                let (sent, layers, nack) = (self.sent(), self.layers(), self.nack());
+                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, layers, nack }));
             }
             if let Some(answers) = &mut self.answers {
                 for (from, datagram) in requests.drain(..) {
                     answers.handle_datagram(now, from, &datagram);
                 }
             }
-            if batch.is_empty() {
-                batch.clear();
-                self.fill(&mut batch, now)?;
+            if batches.iter().all(Batch::is_empty) {
+                batches.iter_mut().for_each(Batch::clear);
+                self.fill(&mut batches, now)?;
             }
-            let is_idle = batch.is_empty();
+            let is_idle = batches.iter().all(Batch::is_empty);
             let work = async {
                 if is_idle {
                     let until = self.pacer.next_send(self.next_len()).min(meter.next());
                     timer.sleep(until.saturating_sub(now)).await.map_err(RunError::Timer)
                 } else {
-                    self.send(&mut batch, &timer).await
+                    self.send(&mut batches, &timer).await
                 }
             };
             tokio::select! {
@@ -206,7 +222,7 @@ impl Drive<'_> {
                 () = hear(&mut net, &mut requests), if is_idle => continue,
             }
             let (cycles, _) = self.carousel.progress();
-            if cycles > complete && batch.is_empty() {
+            if cycles > complete && batches.iter().all(Batch::is_empty) {
                 complete = cycles;
                 let sent = self.sent();
                 (self.tell)(&Event::Cycle { cycles, sent });
@@ -241,18 +257,30 @@ impl Drive<'_> {
         self.out_of_turn.map_or_else(|| self.carousel.next_len(), |slot| self.carousel.len_of(slot))
     }
 
-    /// Adds the packets that may go at `now`.
-    fn fill(&mut self, batch: &mut Batch, now: Duration) -> Result<(), CellError> {
+    /// Adds the packets that may go at `now` to the batch of their layer.
+    fn fill(&mut self, batches: &mut [Batch], now: Duration) -> Result<(), CellError> {
+        let mut octets = 0;
         loop {
-            let octets = self.next_len();
-            if batch.octets() >= BATCH || self.is_complete() || !self.pacer.may_send(now, octets) {
+            if self.carousel.is_between_cells()
+                && self.carousel.follow(unix_now())
+                && is_due(&mut self.told_clock, WARN_EVERY)
+            {
+                let reason = "the place in the cycle was not the clock's and is set anew: the clock was set, or this sender \
+                              was slower than its rate";
+                (self.tell)(&Event::Warning { code: "clock", reason: reason.into() });
+            }
+            let len = self.next_len();
+            if octets >= BATCH || self.is_complete() || !self.pacer.may_send(now, len) {
                 return Ok(());
             }
+            let layer = if self.out_of_turn.is_some() { 0 } else { self.carousel.next_layer() };
+            let Some(batch) = batches.get_mut(layer) else { return Ok(()) };
             match self.out_of_turn {
                 Some(slot) => self.carousel.packet_of(slot, batch)?,
                 None => self.carousel.next_packet(batch)?,
             }
-            self.pacer.sent(octets);
+            self.pacer.sent(len);
+            octets += len;
             if let Some(answers) = &mut self.answers {
                 if self.out_of_turn.is_none() {
                     answers.carousel_sent();
@@ -262,37 +290,49 @@ impl Drive<'_> {
         }
     }
 
-    /// Sends a batch. If the system cannot for now, what is left of it stays and the call returns after a while.
-    async fn send(&mut self, batch: &mut Batch, timer: &Timer) -> Result<(), RunError> {
-        while let Some((datagrams, segment)) = batch.first_run() {
-            match self.attempt(datagrams, segment).await {
-                Ok(()) => {
-                    if self.link.failing.take().is_some() {
-                        // What waited goes at once; what the pacer gathered meanwhile must not go with it.
-                        self.pacer.empty(self.origin.elapsed());
+    /// Sends batches, one for each layer. If the system cannot for now, what is left of them stays and the call returns
+    /// after a while.
+    async fn send(&mut self, batches: &mut [Batch], timer: &Timer) -> Result<(), RunError> {
+        for (layer, batch) in batches.iter_mut().enumerate() {
+            while let Some((datagrams, segment)) = batch.first_run() {
+                match self.attempt(layer, datagrams, segment).await {
+                    Ok(()) => {
+                        if self.link.failing.take().is_some() {
+                            // What waited goes at once; what the pacer gathered meanwhile must not go with it.
+                            self.pacer.empty(self.origin.elapsed());
+                        }
+                        let packets = datagrams.len().div_ceil(segment.max(1)) as u64;
+                        self.note(layer, packets, datagrams.len() as u64);
+                        batch.take_run();
                     }
-                    self.sent.packets += datagrams.len().div_ceil(segment.max(1)) as u64;
-                    self.sent.octets += datagrams.len() as u64;
-                    batch.take_run();
+                    Err(SendError::Transient(error)) => {
+                        self.failed(&error);
+                        return timer.sleep(RETRY).await.map_err(RunError::Timer);
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                Err(SendError::Transient(error)) => {
-                    self.failed(&error);
-                    return timer.sleep(RETRY).await.map_err(RunError::Timer);
-                }
-                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
+    fn note(&mut self, layer: usize, packets: u64, octets: u64) {
+        self.sent.packets += packets;
+        self.sent.octets += octets;
+        if let Some(layer) = self.layers.get_mut(layer) {
+            layer.packets += packets;
+            layer.octets += octets;
+        }
+    }
+
     /// Sends, if there is a carrier: without, the system would take the packets and drop them.
-    async fn attempt(&mut self, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
+    async fn attempt(&mut self, layer: usize, datagrams: &[u8], segment: usize) -> Result<(), SendError> {
         let interface = self.sender.interface();
         if is_due(&mut self.link.looked, LOOK) {
             self.link.has_carrier = interface.is_running().unwrap_or(true);
         }
         if self.link.has_carrier {
-            return self.sender.send(datagrams, segment).await;
+            return self.sender.send_on(layer, datagrams, segment).await;
         }
         let reason = format!("interface {} is down or has no carrier", interface.name());
         Err(SendError::Transient(io::Error::new(io::ErrorKind::NetworkDown, reason)))
@@ -335,6 +375,17 @@ impl Drive<'_> {
     fn sent(&self) -> Sent {
         Sent { seconds: self.origin.elapsed().as_secs_f64(), ..self.sent }
     }
+
+    /// What went on each layer; of a single one there is nothing to tell that is not told.
+    fn layers(&self) -> Vec<LayerSent> {
+        if self.layers.len() > 1 { self.layers.clone() } else { Vec::new() }
+    }
+}
+
+/// Time since the beginning of 1970, by the system's clock; a clock before that stands still.
+#[must_use]
+pub fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Waits for requests and takes them, with the addresses they come from; for ever if none are heard.

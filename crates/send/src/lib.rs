@@ -8,6 +8,7 @@
 //! | [`release`] | opens a release file |
 //! | [`source`] | checks release and images against each other, and reads them cell by cell |
 //! | [`carousel`] | the endless loop of packets |
+//! | [`clock`] | where in the loop a clock says to be; pure |
 //! | [`batch`] | packets laid out for sending in trains |
 //! | [`nack`] | which packets to send once more on request; pure |
 //! | [`pacing`] | when the next packet may go; pure |
@@ -18,6 +19,7 @@
 
 pub mod batch;
 pub mod carousel;
+pub mod clock;
 pub mod commands;
 pub mod driver;
 pub mod nack;

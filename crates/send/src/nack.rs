@@ -1,4 +1,4 @@
-//! Which packets to send once more, since receivers ask for them (spec §14). Pure: time and requests in, slots out.
+//! Which packets to send once more, since receivers ask for them (spec §15). Pure: time and requests in, slots out.
 //!
 //! Anybody can send a request. So all that is kept is bounded, and answers are never more than a share of the packets.
 

@@ -59,6 +59,18 @@ impl Pace {
         }
     }
 
+    /// The pace of a layer that has one part in `parts` of it.
+    #[must_use]
+    pub fn part(self, parts: u32) -> Self {
+        match self {
+            Self::Rate(rate) => {
+                Self::Rate(NonZeroU64::new(rate.get() / u64::from(parts.max(1))).unwrap_or(NonZeroU64::MIN))
+            }
+            Self::Delay(delay) => Self::Delay(delay.saturating_mul(parts)),
+            Self::Unlimited => Self::Unlimited,
+        }
+    }
+
     /// How often to send the manifest so that it comes at least every 256 packets and, of a release with packets of up to
     /// `max_packet` octets, every second: every so many packets, at least 2.
     ///
@@ -294,6 +306,10 @@ mod tests {
         assert_eq!(rate(1_000).statement_every(1232), 2);
         assert_eq!(Pace::Delay(Duration::from_millis(20)).statement_every(1232), 50);
         assert_eq!(Pace::Unlimited.statement_every(1232), 256);
+        // Also on a layer with an eighth of it.
+        assert_eq!(rate(8_000_000).part(8).statement_every(1232), 101);
+        assert_eq!(Pace::Delay(Duration::from_micros(2500)).part(8).statement_every(1232), 50);
+        assert_eq!((rate(7).part(8), Pace::Unlimited.part(8)), (rate(1), Pace::Unlimited));
     }
 
     proptest! {

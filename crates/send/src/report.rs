@@ -58,6 +58,9 @@ pub enum Event {
         /// What was sent in all.
         #[serde(flatten)]
         sent: Sent,
+        /// What of it went on each layer, from the base layer up; empty if there is only one.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        layers: Vec<LayerSent>,
         /// Requests and answers, if requests are heard.
         #[serde(skip_serializing_if = "Option::is_none")]
         nack: Option<nack::Counts>,
@@ -75,23 +78,44 @@ pub struct Ready {
     pub tsi: String,
     /// Whether signatures were verified here.
     pub verified: bool,
-    /// Group and port.
+    /// Group and port; of several layers those of the base layer.
     pub group: String,
+    /// The layers, from the base layer up, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Layer>,
     /// Name of the interface.
     pub interface: String,
     /// Source address and port.
     pub source: String,
-    /// The pace, as it was asked for.
+    /// The pace, as it was asked for; of all layers together.
     pub pace: String,
-    /// Packets of a cycle, manifests left out.
+    /// Packets of a cycle on the base layer, manifests left out.
     pub cycle_packets: u64,
-    /// Octets of UDP payload of a cycle, manifests left out.
+    /// Octets of UDP payload of a cycle on the base layer, manifests left out.
     pub cycle_octets: u64,
     /// Octets of UDP payload of the longest packet.
     pub max_packet: usize,
     /// Where requests are heard, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nack: Option<String>,
+}
+
+/// A layer of several.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Layer {
+    /// Group and port.
+    pub group: String,
+    /// Its part of the pace.
+    pub pace: String,
+}
+
+/// What was handed to the system on one layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LayerSent {
+    /// Packets.
+    pub packets: u64,
+    /// Octets of UDP payload.
+    pub octets: u64,
 }
 
 /// What was handed to the system.
@@ -119,6 +143,9 @@ pub struct Progress {
     /// What was sent so far.
     #[serde(flatten)]
     pub sent: Sent,
+    /// What of it went on each layer, from the base layer up; empty if there is only one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerSent>,
     /// Requests and answers, if requests are heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nack: Option<nack::Counts>,
@@ -217,7 +244,7 @@ fn tell_line(event: &Event) {
         Event::Reopened { interface, source } => {
             fleetcast_cli::note(format_args!("found interface {interface} again, sending from {source}"));
         }
-        Event::Stopped { reason, cycles, sent, nack } => {
+        Event::Stopped { reason, cycles, sent, nack, .. } => {
             let asked = nack.as_ref().map(|nack| format!(", {} requests, {} answers", nack.requests, nack.answers));
             let asked = asked.unwrap_or_default();
             fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}{asked}"));
@@ -225,7 +252,7 @@ fn tell_line(event: &Event) {
     }
 }
 
-/// Two or three lines for people.
+/// Two lines for people, one for each layer if there are several, and one where requests are heard.
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signatures = if self.verified { "signatures verified" } else { "signatures not checked here" };
@@ -233,6 +260,9 @@ impl fmt::Display for Ready {
         let (packets, octets) = (HumanCount(self.cycle_packets), HumanBytes(self.cycle_octets));
         write!(f, "sending to {} through {} at {}: ", self.group, self.interface, self.pace)?;
         write!(f, "{packets} packets, {octets} a cycle")?;
+        for (number, Layer { group, pace }) in self.layers.iter().enumerate() {
+            write!(f, "\nlayer {number}: {group} at {pace}")?;
+        }
         self.nack.as_ref().map_or(Ok(()), |at| write!(f, "\nanswering requests to {at}"))
     }
 }

@@ -1,4 +1,4 @@
-"""Section 14: requests."""
+"""Section 15: requests."""
 
 from . import require
 

@@ -1,4 +1,4 @@
-"""Vectors of the layer `nack`: whole datagrams against section 14."""
+"""Vectors of the layer `nack`: whole datagrams against section 15."""
 
 from .nack import encode, parse
 from .vector import Vector, stream

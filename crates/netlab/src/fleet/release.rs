@@ -56,7 +56,7 @@ impl<'a> Draft<'a> {
         self
     }
 
-    /// Repair chunks for 100 source chunks, 100 unless said.
+    /// Repair chunks per 100 source chunks, 100 unless said.
     pub const fn repair(mut self, percent: u32) -> Self {
         self.repair = percent;
         self

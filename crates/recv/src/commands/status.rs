@@ -186,12 +186,28 @@ impl Status {
             if let (Some(have), Some(needed)) = (chunks["have"].as_u64(), chunks["needed"].as_u64()) {
                 line("progress", format!("{have} of {needed} chunks"));
             }
+            if let Some(losses) = daemon["layers"].as_array() {
+                let percent = |loss: &Value| format!("{:.1} %", loss.as_f64().unwrap_or_default() * 100.0);
+                let each: Vec<_> = losses.iter().map(percent).collect();
+                line("layers", format!("{} joined; loss of each {}", losses.len(), each.join(", ")));
+            }
             let count = |key: &str| daemon[key].as_u64().unwrap_or_default();
             let (came, chunks, pages) = (count("datagrams"), count("verified_chunks"), count("verified_pages"));
             line(
                 "daemon",
                 format!("process {}, {came} packets, {chunks} chunks and {pages} pages verified", daemon["pid"]),
             );
+            if let repair @ Value::Object(_) = &daemon["repair"] {
+                let count = |key: &str| repair[key].as_u64().unwrap_or_default();
+                let (requests, octets, failed) = (count("requests"), count("octets"), count("failed"));
+                let (chunks, pages) = (count("chunks"), count("pages"));
+                line(
+                    "fetched",
+                    format!(
+                        "{chunks} chunks and {pages} pages in {octets} octets; {failed} of {requests} requests failed"
+                    ),
+                );
+            }
         }
         if let Some(nack) = self.daemon.as_ref().and_then(|daemon| daemon.get("nack")) {
             let count = |key: &str| nack[key].as_u64().unwrap_or_default();

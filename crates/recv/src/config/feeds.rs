@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use fleetcast_core::fec::MAX_LAYERS;
 use fleetcast_net::check_membership;
 
 use super::settings::Place;
@@ -49,6 +50,31 @@ pub(super) fn feeds((groups, at): Given, sources: Option<Given>) -> Result<Vec<F
         Ok(Feed { group, sources })
     };
     groups.into_iter().map(feed).collect()
+}
+
+/// How many layers; each must have a group of its own that can be joined.
+pub(super) fn layers(given: Option<(u8, Place)>, feeds: &[Feed]) -> Result<u8, ConfigError> {
+    let Some((layers, at)) = given else { return Ok(1) };
+    if !(1..=MAX_LAYERS).contains(&layers) {
+        return Err(at.wrong(format_args!("{layers}, where 1 to {MAX_LAYERS} are possible")));
+    }
+    let mut groups = Vec::new();
+    for (feed, layer) in feeds.iter().flat_map(|feed| (0..layers).map(move |layer| (feed, layer))) {
+        let none = || at.wrong(format_args!("there are not enough addresses above {} for the layers", feed.group));
+        let above = feed.layer(layer).ok_or_else(none)?;
+        let mut sources = above.sources.iter().copied().map(Some).collect::<Vec<_>>();
+        if sources.is_empty() {
+            sources.push(None);
+        }
+        sources.iter().try_for_each(|source| check_membership(above.group, *source)).map_err(|e| at.wrong(e))?;
+        groups.push(above.group);
+    }
+    match groups.iter().enumerate().find(|(nth, group)| groups[..*nth].contains(group)) {
+        Some((_, twice)) => {
+            Err(at.wrong(format_args!("{twice} would be a layer of two groups; set groups further apart")))
+        }
+        None => Ok(layers),
+    }
 }
 
 fn parse<T: FromStr>(text: &str, what: &str, at: &Place) -> Result<T, ConfigError> {

@@ -29,6 +29,7 @@ pub(super) struct File {
     pub(super) interface: Option<Spanned<OneOrMore>>,
     pub(super) groups: Option<Spanned<Vec<String>>>,
     pub(super) source: Option<Spanned<OneOrMore>>,
+    pub(super) layers: Option<Spanned<u8>>,
     pub(super) state: Option<Spanned<String>>,
     pub(super) seeds: Option<Spanned<Vec<String>>>,
     pub(super) runtime: Option<Spanned<String>>,
@@ -45,6 +46,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) hooks: Hooks,
     pub(super) nack: Option<Nack>,
+    pub(super) repair: Option<Repair>,
     #[serde(default)]
     pub(super) confine: Confine,
 }
@@ -123,6 +125,19 @@ pub(super) struct Nack {
     pub(super) window: Option<Spanned<String>>,
     pub(super) hold: Option<Spanned<String>>,
     pub(super) per_minute: Option<Spanned<u8>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Repair {
+    pub(super) servers: Spanned<Vec<String>>,
+    pub(super) after: Option<Spanned<String>>,
+    pub(super) missing_below: Option<Spanned<u8>>,
+    pub(super) window: Option<Spanned<String>>,
+    pub(super) max_octets: Option<Spanned<String>>,
+    pub(super) rate: Option<Spanned<String>>,
+    pub(super) ca: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -90,7 +90,7 @@ fn program(source: &Source, key: &str, command: Command, limit: Duration) -> Res
     Ok(Program::new(path.into(), words.map(Into::into).collect(), limit))
 }
 
-fn duration(
+pub(super) fn duration(
     source: &Source,
     key: &str,
     given: Option<Spanned<String>>,

@@ -11,7 +11,7 @@ use fleetcast_install::record::check_target;
 use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
-use super::{Config, ConfigError, Confine, TargetPlace, feeds, install, nack};
+use super::{Config, ConfigError, Confine, TargetPlace, feeds, install, nack, repair};
 use crate::device::STATEMENT;
 use crate::ledger::HISTORY;
 
@@ -65,6 +65,11 @@ pub struct Settings {
     /// Hear this sender only (source-specific multicast); repeat for several
     #[arg(long, value_name = "ADDR")]
     source: Vec<String>,
+
+    /// Join up to N layers, 1 to 8, as the link carries them: the groups are those of the base layer, and the others have the
+    /// next addresses [default: 1]
+    #[arg(long, value_name = "N")]
+    layers: Option<u8>,
 
     /// The file that images for target NAME replace; repeat for several
     #[arg(long, value_name = "NAME=PATH")]
@@ -207,6 +212,7 @@ impl Settings {
             wave: wave(&source, file.wave)?,
             ignore_waves: file.ignore_waves,
             interfaces,
+            layers: feeds::layers(source.pick("layers", self.layers, file.layers), &feeds)?,
             feeds,
             install: install::install(&source, &targets, file.boot, file.exec)?,
             trial: install::trial(&source, file.trial)?,
@@ -224,6 +230,7 @@ impl Settings {
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
             nack: file.nack.map(|table| nack::nack(&source, &table)).transpose()?,
+            repair: repair::repair(&source, file.repair)?,
             confine: confine(&source, &file.confine)?,
         })
     }
@@ -292,7 +299,7 @@ fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8
 }
 
 /// A path for flags as for files; flags may give it relative to the working folder.
-fn place_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
+pub(super) fn place_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
     let path = Path::new(text);
     let path = if at.0.starts_with("--") { std::path::absolute(path).map_err(|e| at.wrong(e))? } else { path.into() };
     check_target(&path).map(|()| path.clone()).map_err(|_| {

@@ -72,7 +72,7 @@ impl<D: Disk> Device<D> {
 
     /// The release that may be completed from old images: a manifest without data wins nothing, so a chunk of it must have
     /// come \[M-6, M-11\], and something must be missing.
-    fn followed(&self) -> Option<[u8; 32]> {
+    pub(super) fn followed(&self) -> Option<[u8; 32]> {
         let digest = *self.receiver.manifest()?.payload_digest();
         let is_seen = self.keeper.record().seen.is_some_and(|seen| seen.manifest == digest);
         (is_seen && self.keeper.storage.is_some() && !self.receiver.is_complete()).then_some(digest)
@@ -119,15 +119,18 @@ impl<D: Disk> Device<D> {
                 self.search_chunk(search, component, position, None, tell)?;
             }
         }
-        for (kind, cell) in loaded.into_iter().rev() {
-            self.receiver.release_page(kind, component, cell);
-        }
+        self.release_pages(component, loaded);
         Ok(page.is_some())
     }
 
-    /// Hands in the page of a cell, or what it follows from, if the storage has it. Returns what was handed in: it is to be
-    /// released again, last first, for chunks on the air need the place.
-    fn load_page(&mut self, component: u8, cell: u32, tell: Tell<'_>) -> Result<Vec<(PageKind, u32)>, DeviceError> {
+    /// Hands in the page of a cell, or what it follows from, if the storage has it. Returns what was handed in, for
+    /// [`Device::release_pages`].
+    pub(super) fn load_page(
+        &mut self,
+        component: u8,
+        cell: u32,
+        tell: Tell<'_>,
+    ) -> Result<Vec<(PageKind, u32)>, DeviceError> {
         use PageKind::{Page, Parity};
         let mut loaded = Vec::new();
         let Some(&geometry) = self.receiver.geometry(component) else { return Ok(loaded) };
@@ -154,6 +157,13 @@ impl<D: Disk> Device<D> {
             loaded.push((Page, cell));
         }
         Ok(loaded)
+    }
+
+    /// Releases pages again, last first: chunks on the air need the place.
+    pub(super) fn release_pages(&mut self, component: u8, loaded: Vec<(PageKind, u32)>) {
+        for (kind, cell) in loaded.into_iter().rev() {
+            self.receiver.release_page(kind, component, cell);
+        }
     }
 
     /// What a slot has in this very place from a release before needs no write.

@@ -1,4 +1,4 @@
-//! What to ask for and when: a state machine without clock, socket or randomness of its own (spec §14).
+//! What to ask for and when: a state machine without clock, socket or randomness of its own (spec §15).
 //!
 //! | state | entered | left |
 //! | --- | --- | --- |

@@ -7,7 +7,7 @@ const GROUP: f64 = 1000.0;
 
 /// A time up to `window`; `part`, 0.0 up to 1.0, is even. Of n receivers the first waits about `1 - ln(n)/ln(1000)` of it.
 ///
-/// Spec §14 \[N-8\].
+/// Spec §15 \[N-8\].
 pub(super) fn backoff(window: Duration, part: f64) -> Duration {
     let l = GROUP.ln() + 1.0;
     let share = (part * l.exp_m1()).ln_1p() / l;

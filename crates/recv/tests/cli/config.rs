@@ -87,7 +87,7 @@ fn the_example_is_good() {
         _ => line.to_owned(),
     };
     let all = example.lines().map(shown).collect::<Vec<_>>().join("\n");
-    assert!(all.contains("\nmax-size = ") && all.contains("\nstaging = "));
+    assert!(all.contains("\nmax-size = ") && all.contains("\nstaging = ") && all.contains("\n[repair]\n"));
     check(&folder, &all).ok();
 }
 
@@ -208,6 +208,61 @@ fn where_and_when_to_ask_is_checked() {
 }
 
 #[test]
+fn servers_for_repair_are_folders_by_url_and_limits_are_checked() {
+    let folder = folder();
+    let with = |table: &str| check(&folder, &format!("{GOOD}[repair]\n{table}\n"));
+    for url in ["http://192.0.2.20", "http://[2001:db8::1]:8080/fleetcast/", "http://updates.acme.example/a/b"] {
+        with(&format!("servers = [\"{url}\"]")).ok();
+    }
+    for (url, problem) in [
+        ("updates.acme.example/a", "is no URL of a folder"),
+        ("ftp://192.0.2.20/", "is no URL of a folder"),
+        ("http:///a", "is no URL of a folder"),
+        ("http://me:secret@192.0.2.20/a", "is no URL of a folder"),
+        ("http://192.0.2.20/a?b=c", "is no URL of a folder"),
+        ("http://192.0.2.20/a#b", "is no URL of a folder"),
+        ("http://192.0.2.20:99999/a", "is no URL of a folder"),
+    ] {
+        with(&format!("servers = [\"{url}\"]")).failed(78, &["recv.toml:11: servers: ", url, problem]);
+    }
+    if !cfg!(feature = "https") {
+        with("servers = [\"https://192.0.2.20/a\"]")
+            .failed(78, &["recv.toml:11: servers: ", "asks for TLS", "feature https"]);
+    }
+    with("servers = []").failed(78, &["recv.toml:11: servers: 0 are named, where 1 to 8 are possible"]);
+    with("after = \"1min\"").failed(78, &["missing field `servers`"]);
+    for (key, problem) in [
+        ("missing-below = 0", "recv.toml:12: missing-below: 1 to 100 are possible"),
+        ("missing-below = 101", "recv.toml:12: missing-below: 1 to 100 are possible"),
+        ("after = \"soon\"", "recv.toml:12: after: "),
+        ("window = \"25h\"", "recv.toml:12: window: longer than 24h"),
+        ("max-octets = \"much\"", "recv.toml:12: max-octets: "),
+        ("rate = \"0\"", "recv.toml:12: rate: "),
+        ("timeout = \"0.5\"", "recv.toml:12: timeout: shorter than 1s"),
+        ("ca = \"ca.pem\"", "recv.toml:12: ca: \"ca.pem\" must be an absolute path"),
+        ("retries = 3", "recv.toml:12: unknown field `retries`"),
+    ] {
+        with(&format!("servers = [\"http://192.0.2.20\"]\n{key}")).failed(78, &[problem]);
+    }
+}
+
+#[test]
+fn each_layer_needs_a_group_of_its_own() {
+    let folder = folder();
+    let with = |groups: &str, layers: u8| {
+        check(&folder, &GOOD.replace("\"239.255.70.67:4701\"]", &format!("{groups}]\nlayers = {layers}")))
+    };
+    with("\"239.1.1.1:5\", \"[ff15::1]:5\", \"239.1.1.9:5\", \"239.1.1.2:6\"", 8).ok();
+    for (groups, layers, expected) in [
+        ("\"239.1.1.1:5\"", 9, "recv.toml:6: layers: 9, where 1 to 8 are possible"),
+        ("\"239.1.1.1:5\", \"239.1.1.3:5\"", 3, "recv.toml:6: layers: 239.1.1.3:5 would be a layer of two groups"),
+        ("\"239.255.255.254:5\"", 3, "recv.toml:6: layers: 240.0.0.0 is no multicast address"),
+    ] {
+        with(groups, layers).failed(78, &[expected]);
+    }
+}
+
+#[test]
 fn flags_override_the_file_and_are_checked_alike() {
     let folder = folder();
     folder.write("recv.toml", GOOD);
@@ -225,6 +280,7 @@ fn flags_override_the_file_and_are_checked_alike() {
         (["--class", "a b"], "--class: \"a b\" is neither"),
         (["--group", "1.2.3.4:5"], "--group: 1.2.3.4 is no multicast address"),
         (["--source", "ff02::1"], "source ff02::1 is no unicast address"),
+        (["--layers", "0"], "--layers: 0, where 1 to 8 are possible"),
         (["--seed", "a/../b"], "--seed: \"a/../b\" must be"),
         (["--target", "app"], "--target: \"app\" is not NAME=PATH"),
         (["--target", "app=/other"], "--target: targets app and app have the same name"),

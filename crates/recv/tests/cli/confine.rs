@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use fleetcast_netlab::command_line::{self, Done};
+use fleetcast_netlab::command_line::{self, Done, shipped};
+use fleetcast_recv::config::Settings;
 use fleetcast_recv::confine::{Level, Rules, confine};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::Value;
@@ -60,7 +61,14 @@ fn without_programs_only_what_is_named_can_be_opened_and_nothing_executed() {
     let mut kept = File::open(folder.path("other/file")).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = port.local_addr().unwrap();
-    let rules = Rules { write: vec![folder.path("own")], read: vec![folder.path("seeds")], programs: false };
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let allowed = other.local_addr().unwrap();
+    let rules = Rules {
+        write: vec![folder.path("own")],
+        read: vec![folder.path("seeds")],
+        connect: vec![allowed.port()],
+        programs: false,
+    };
     confined(rules, move || {
         let path = |name| folder.path(name);
         drop(folder.write("own/new", "new"));
@@ -85,15 +93,51 @@ fn without_programs_only_what_is_named_can_be_opened_and_nothing_executed() {
         denied(Command::new("/bin/true").status());
         denied(TcpListener::bind("127.0.0.1:0"));
         denied(TcpStream::connect(to));
+        TcpStream::connect(allowed).unwrap();
+        denied(TcpListener::bind(allowed));
         UdpSocket::bind("127.0.0.1:0").unwrap();
         test_kill_process(Pid::INIT).unwrap_err();
     });
 }
 
 #[test]
+fn web_servers_of_the_settings_can_be_looked_up_and_connected_to_and_no_others() {
+    let folder = folder();
+    folder.write("key.pem", fs::read(shipped("keys/UNSAFE-test-release.pub.pem")).unwrap());
+    let [named, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [port, other] = [named, other].map(|listener| {
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        address
+    });
+    let own = folder.path("own").display().to_string();
+    let text = format!(
+        "trust = [\"key.pem\"]\nvendor = \"acme.example\"\nclasses = [\"board-a\"]\ninterface = \"lo\"\n\
+         groups = [\"239.255.77.26:15077\"]\nstate = \"{own}\"\n[[target]]\nname = \"app\"\npath = \"{own}/app.img\"\n\
+         [repair]\nservers = [\"http://localhost:{}/x\"]\n",
+        port.port()
+    );
+    folder.write("named.toml", &text);
+    let rules = Rules::of(&Settings::of_file(folder.path("named.toml")).load().unwrap());
+    folder.write("number.toml", text.replace("localhost", "127.0.0.1"));
+    let by_number = Rules::of(&Settings::of_file(folder.path("number.toml")).load().unwrap());
+    assert!(by_number.read.is_empty() && by_number.connect == [port.port()], "{by_number:?}");
+    confined(rules, move || {
+        let found: Vec<_> = ("localhost", port.port()).to_socket_addrs().unwrap().collect();
+        assert!(found.contains(&port), "{found:?}");
+        TcpStream::connect(port).unwrap();
+        denied(TcpStream::connect(other));
+        if Path::new("/etc/resolv.conf").exists() {
+            File::open("/etc/resolv.conf").unwrap();
+        }
+        denied(File::open("/etc/passwd"));
+    });
+}
+
+#[test]
 fn programs_read_everything_and_write_only_what_is_named() {
     let folder = folder();
-    confined(Rules { write: vec![folder.path("own")], read: vec![], programs: true }, move || {
+    confined(Rules { write: vec![folder.path("own")], programs: true, ..Rules::default() }, move || {
         let sh = |script: &str| Done::run(&mut command_line::Folder::command(&folder, "/bin/sh", &["-ec", script]));
         sh("cat other/file >own/new 2>/dev/null; mv own/new own/moved; ln -s moved own/new; rm own/moved").ok();
         for script in [
@@ -206,7 +250,7 @@ fn a_kernel_that_does_not_confine_is_told_and_enough_only_if_it_need_not() {
     let folder = folder();
     folder.write("required.toml", "[confine]\nmode = \"required\"\n");
     let group = "239.255.77.24:15077".parse().unwrap();
-    let all = Rules { write: vec![folder.path("own").parent().unwrap().into()], read: vec![], programs: true };
+    let all = Rules { write: vec![folder.path("own").parent().unwrap().into()], programs: true, ..Rules::default() };
     confined(all.clone(), move || {
         // No more than 16 layers are possible.
         for _ in 1..16 {

@@ -28,6 +28,8 @@ pub(crate) const TARGETS: [(&str, &str, Option<&[u8]>); 4] = [
 
 /// A release, and which image goes where.
 pub(crate) struct Job {
+    /// The release file.
+    pub(crate) file: Vec<u8>,
     pub(crate) carousel: Carousel,
     /// Target path and image.
     pub(crate) images: BTreeMap<PathBuf, Vec<u8>>,
@@ -40,7 +42,7 @@ impl Job {
         let manifest = fleetcast_core::trust::verify(release.carousel.statement(), &trust()).unwrap();
         let places = manifest.components.iter().map(|c| path_of(c.target.as_str()));
         let images = places.zip(release.images).collect();
-        Self { carousel: release.carousel, images }
+        Self { file: release.file, carousel: release.carousel, images }
     }
 
     /// A release made here: chunks of 64 octets, cells of 8, as many repair chunks as source chunks.
@@ -67,7 +69,7 @@ impl Job {
         };
         let release = Release::with_facts(facts, images.iter().map(cut).collect());
         let places = images.iter().map(|(target, _)| path_of(target));
-        Self { carousel: release.carousel, images: places.zip(release.images).collect() }
+        Self { file: release.file, carousel: release.carousel, images: places.zip(release.images).collect() }
     }
 
     /// `count` packets from a slot on, the first having the count 0.
@@ -176,9 +178,11 @@ pub(crate) fn config() -> Config {
         state: STATE.into(),
         receive_buffer: 1,
         max_packet: 1500,
+        layers: 1,
         staging: 1024,
         progress: Duration::from_secs(1),
         nack: None,
+        repair: None,
         confine: Confine::default(),
     }
 }

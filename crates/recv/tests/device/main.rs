@@ -12,6 +12,7 @@ mod large;
 mod power_cut;
 mod receive;
 mod refused;
+mod repair;
 mod restart;
 mod reuse;
 mod slots;

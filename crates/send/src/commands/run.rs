@@ -1,22 +1,26 @@
 //! `run`: the carousel.
 
+mod groups;
+
 use std::future::Future;
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use fleetcast_cli::{CommandError, ErrorKind, quantity};
+use fleetcast_core::fec::layer_rate;
 use fleetcast_core::nack::release_of;
 use fleetcast_net::{Interface, OpenError, SendError, SendOptions, Sender};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::release::ReleaseArgs;
 use crate::carousel::{Carousel, Phase};
+use crate::clock::{Clock, Share};
 use crate::driver::{self, Desk, End, RunError};
 use crate::nack::Answers;
 use crate::pacing::Pace;
-use crate::report::{Rate, Ready, Reporter};
+use crate::report::{Layer, Rate, Ready, Reporter};
 use crate::source::{CellError, Source};
+use groups::{GroupArgs, Groups};
 
 /// Send a release, for ever or for some cycles
 ///
@@ -35,10 +39,13 @@ Examples:
     fleetcast-send run box.fleetcast --image boot=boot.img --image rootfs=rootfs.img \\
         --group '[ff15::80]:5000' --interface eth1 --hops 8 --cycles 10
 
-  Two senders half a cycle apart halve the time devices need. Start both at the same time and at
-  the same rate, the other with --start 0:
+  The first of two senders that halve the time devices need; the other has --sender 1/2:
     fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
-        --interface eth2 --start 0.5
+        --interface eth2 --sender 0/2
+
+  On four layers: 239.255.70.67 and .68 at 1 Mbit/s each, .69 at 2 and .70 at 4 Mbit/s:
+    fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 --layers 4 \\
+        --interface eth1 --rate 8M
 
   Answer devices that ask for what they lack, with a tenth of the packets at most:
     fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
@@ -50,15 +57,15 @@ pub(super) struct Args {
     #[command(flatten)]
     release: ReleaseArgs,
 
-    /// Multicast group and UDP port to send to
-    #[arg(long, value_name = "ADDR:PORT")]
-    group: SocketAddr,
+    #[command(flatten)]
+    groups: GroupArgs,
 
     /// Interface to send through, by its name or one of its addresses
     #[arg(long, value_name = "NAME")]
     interface: String,
 
-    /// Bits of UDP payload per second, such as 10M, or `unlimited` for benchmarks
+    /// Bits of UDP payload per second, such as 10M, or `unlimited` for benchmarks; that of all layers together, whatever
+    /// their number
     #[arg(long, value_name = "RATE", default_value = "10M", value_parser = rate)]
     rate: Pace,
 
@@ -71,7 +78,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "FRACTION", default_value = "random", value_parser = start)]
     start: Start,
 
-    /// Send the whole release this often, then end; without it, for ever
+    /// Be sender I of N, counted from 0, at most 16, that keep apart by the clock without knowing of each other: the place
+    /// in the cycle is that of the system's clock, and a part of a cycle more. All need the same release, rate and layers,
+    /// and clocks that agree to a small part of a cycle. If the clock is set, or this machine is too slow, the place is set
+    /// anew, at most once a cycle; the rate never changes
+    #[arg(long = "sender", value_name = "I/N", conflicts_with = "start")]
+    share: Option<Share>,
+
+    /// Send the whole release this often, then end; without it, for ever. Of several layers, so often on the base layer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cycles: Option<u64>,
 
@@ -96,9 +110,9 @@ pub(super) struct Args {
     no_gso: bool,
 
     /// Answer requests of receivers for what they lack: join this feedback group on the interface, or listen at this address of
-    /// this host. Without it, nothing is read from the network
+    /// this host. Without it, nothing is read from the network. Only with one layer
     #[arg(long, value_name = "ADDR:PORT")]
-    nack: Option<SocketAddr>,
+    nack: Option<std::net::SocketAddr>,
 
     /// Most packets of 100 that are answers, 1 to 50
     #[arg(long, value_name = "PERCENT", default_value_t = 25, requires = "nack",
@@ -122,12 +136,17 @@ impl Args {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))?;
         // Before the images, which take long to check.
-        let sender = runtime.block_on(async { self.sender() })?;
+        let groups = self.groups.groups()?;
+        let sender = runtime.block_on(async { self.sender(&groups) })?;
         let source = self.release.open(self.json)?;
-        runtime.block_on(self.send(sender, source))
+        runtime.block_on(self.send(&groups, sender, source))
     }
 
-    fn sender(&self) -> Result<Sender, CommandError> {
+    fn sender(&self, groups: &Groups) -> Result<Sender, CommandError> {
+        if self.share.is_some() && self.pace() == Pace::Unlimited {
+            let error = "--sender needs a rate: no clock tells where an unlimited one is";
+            return Err(CommandError::new(ErrorKind::Usage, error));
+        }
         let interface = Interface::find(&self.interface)
             .map_err(|e| CommandError::failed(e).hint("name one of them: --interface NAME"))?;
         let options = SendOptions {
@@ -136,20 +155,30 @@ impl Args {
             loopback: !self.no_loopback,
             source_port: self.source_port,
             gso: !self.no_gso,
-            ..SendOptions::new(self.group, interface)
+            upper_groups: groups.upper.clone(),
+            ..SendOptions::new(groups.base, interface)
         };
         Sender::open(&options).map_err(not_opened)
     }
 
-    async fn send(&self, mut sender: Sender, source: Source) -> Result<(), CommandError> {
-        let pace = self.packet_delay.unwrap_or(self.rate);
-        let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
-        let desk = self.desk(&source, sender.interface())?;
-        let reporter = Reporter::new(self.json);
-        reporter.tell(&crate::report::Event::Ready(self.ready(&source, &sender, pace)));
+    fn pace(&self) -> Pace {
+        self.packet_delay.unwrap_or(self.rate)
+    }
 
-        let every = pace.statement_every(source.max_packet());
-        let mut carousel = Carousel::new(source, self.start.phase()?, every);
+    async fn send(&self, groups: &Groups, mut sender: Sender, source: Source) -> Result<(), CommandError> {
+        let (pace, layers) = (self.pace(), groups.layers);
+        let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
+        let desk = self.desk(groups, &source, sender.interface())?;
+        let reporter = Reporter::new(self.json);
+        reporter.tell(&crate::report::Event::Ready(self.ready(&source, &sender, groups)));
+
+        let every = pace.part(layers.rate()).statement_every(source.max_packet());
+        let mut carousel = Carousel::layered(source, layers, self.start.phase()?, every);
+        if let Some(share) = self.share {
+            let clock = Clock::new(carousel.load(), pace, share.ahead(layers));
+            let clock = clock.ok_or_else(|| CommandError::failed("at this rate a cycle has no length for --sender"))?;
+            carousel.lock(clock, driver::unix_now());
+        }
         let mut tell = |event: &_| reporter.tell(event);
         let end = driver::run(&mut carousel, &mut sender, pace, self.cycles, desk, stop, &mut tell).await;
         match (end, self.cycles) {
@@ -162,8 +191,12 @@ impl Args {
     }
 
     /// Where requests come to, if they are wanted.
-    fn desk(&self, source: &Source, interface: &Interface) -> Result<Option<Desk>, CommandError> {
+    fn desk(&self, groups: &Groups, source: &Source, interface: &Interface) -> Result<Option<Desk>, CommandError> {
         let Some(at) = self.nack else { return Ok(None) };
+        if !groups.upper.is_empty() {
+            let reason = "answers would exceed the rate of the base layer: leave out --nack, or send on one layer";
+            return Err(CommandError::new(ErrorKind::Usage, reason));
+        }
         let seed =
             getrandom::u64().map_err(|e| CommandError::failed(format!("no random numbers from the system: {e}")))?;
         let release = release_of(source.release().manifest().payload_digest());
@@ -171,21 +204,22 @@ impl Args {
         Desk::open(at, interface, answers).map(Some).map_err(CommandError::failed)
     }
 
-    fn ready(&self, source: &Source, sender: &Sender, pace: Pace) -> Ready {
+    fn ready(&self, source: &Source, sender: &Sender, groups: &Groups) -> Ready {
         let manifest = source.release().manifest();
+        let layer = |(number, group): (u8, std::net::SocketAddr)| Layer {
+            group: group.to_string(),
+            pace: told(self.pace().part(groups.layers.rate() / layer_rate(number))),
+        };
         Ready {
             version: manifest.version.to_string(),
             sequence: manifest.sequence,
             tsi: manifest.tsi().to_string(),
             verified: self.release.verifies(),
-            group: self.group.to_string(),
+            group: groups.base.to_string(),
+            layers: if groups.upper.is_empty() { Vec::new() } else { (0..).zip(groups.iter()).map(layer).collect() },
             interface: self.interface.clone(),
             source: sender.local_addr().map(|address| address.to_string()).unwrap_or_default(),
-            pace: match pace {
-                Pace::Rate(rate) => Rate(rate.get()).to_string(),
-                Pace::Delay(delay) => format!("one packet per {delay:?}"),
-                Pace::Unlimited => "unlimited rate".into(),
-            },
+            pace: told(self.pace()),
             cycle_packets: source.volume().packets,
             cycle_octets: source.volume().octets,
             max_packet: source.max_packet(),
@@ -207,6 +241,15 @@ impl Start {
     }
 }
 
+/// A pace, for people.
+fn told(pace: Pace) -> String {
+    match pace {
+        Pace::Rate(rate) => Rate(rate.get()).to_string(),
+        Pace::Delay(delay) => format!("one packet per {delay:?}"),
+        Pace::Unlimited => "unlimited rate".into(),
+    }
+}
+
 /// Ready when SIGINT or SIGTERM has come.
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -219,7 +262,8 @@ pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 pub(super) fn not_opened(error: OpenError) -> CommandError {
-    let kind = if matches!(error, OpenError::Group(_)) { ErrorKind::Usage } else { ErrorKind::Failed };
+    let is_usage = matches!(error, OpenError::Group(_) | OpenError::Family { .. });
+    let kind = if is_usage { ErrorKind::Usage } else { ErrorKind::Failed };
     CommandError::new(kind, error)
 }
 

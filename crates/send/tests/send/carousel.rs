@@ -1,12 +1,16 @@
 //! The carousel's packets against those of an independent implementation.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::time::Duration;
 
-use fleetcast_core::fec::Schedule;
+use fleetcast_core::fec::{Layers, Schedule, layer_rate};
 use fleetcast_core::wire::{Object, Packet};
 use fleetcast_netlab::vectors;
 use fleetcast_send::batch::Batch;
 use fleetcast_send::carousel::{Carousel, Phase};
+use fleetcast_send::clock::Clock;
+use fleetcast_send::pacing::Pace;
 use proptest::prelude::*;
 
 use super::fixture::Release;
@@ -139,6 +143,105 @@ fn phases_differ_by_what_they_say() {
     // A cycle of 4,689 source and 2,345 repair chunks.
     let half = first_chunk(1 << 31).unwrap();
     assert!((3400..3600).contains(&half), "{half}");
+}
+
+/// Sends on `layers` layers for a cycle: the packets of each layer, and the octets of pauses and packets together.
+fn layered(name: &str, layers: Layers, phase: Phase) -> (Vec<Vec<Vec<u8>>>, u64) {
+    let mut carousel = Carousel::layered(Release::of(name).open().unwrap(), layers, phase, 64);
+    let mut sent = vec![Vec::new(); layers.count().into()];
+    let mut load = 0;
+    let mut batch = Batch::default();
+    while carousel.progress().0 == 0 {
+        batch.clear();
+        load += carousel.next_len() as u64;
+        let (layer, len) = (carousel.next_layer(), carousel.next_len());
+        carousel.next_packet(&mut batch).unwrap();
+        if let Some((packet, _)) = batch.first_run() {
+            assert!(packet.len() <= len);
+            sent[layer].push(packet.to_vec());
+        }
+    }
+    (sent, load)
+}
+
+#[test]
+fn each_layer_carries_the_whole_release_as_often_as_its_rate_and_counts_for_itself() {
+    for name in ["ok-mixed-geometry", "ok-digest-32", "ok-one-octet", "ok-short-cells"] {
+        let whole = Release::of(name).open().unwrap().volume().packets;
+        for (count, phase) in [(1, 0), (2, 77_777_777), (4, u32::MAX), (8, 1 << 31)] {
+            let layers = Layers::new(count).unwrap();
+            let (sent, _) = layered(name, layers, Phase(phase));
+            let mut times: HashMap<_, u64> = HashMap::new();
+            for (layer, packets) in (0..).zip(&sent) {
+                let mut own = 0_u64;
+                for (number, packet) in (0..).zip(packets) {
+                    let header = Packet::decode(packet).unwrap().header;
+                    assert_eq!((header.layer, header.count), (layer, number), "{name}");
+                    if !is_manifest(packet) {
+                        own += 1;
+                        // Without the layer, which is in the count.
+                        *times.entry(uncounted(packet)).or_default() += 1;
+                    }
+                }
+                // Where it starts within a frame, a layer may have a packet more or less.
+                let expected = whole * u64::from(layer_rate(layer));
+                assert!(own.abs_diff(expected) <= 64, "{name}, {count} layers: {own} on layer {layer} of {expected}");
+            }
+            assert_eq!(times.len() as u64, whole, "{name}, {count} layers");
+            assert!(times.values().all(|&times| times == u64::from(layers.rate())), "{name}, {count} layers");
+        }
+    }
+}
+
+#[test]
+fn a_cycle_takes_what_its_load_says() {
+    for name in ["ok-mixed-geometry", "ok-digest-32", "ok-short-cells"] {
+        for count in [1, 4] {
+            let layers = Layers::new(count).unwrap();
+            let told = Carousel::layered(Release::of(name).open().unwrap(), layers, Phase(0), 64).load().octets;
+            let (_, took) = layered(name, layers, Phase(0));
+            // But for the first manifest, and pauses behind the last packet.
+            let apart = told.abs_diff(took);
+            assert!(
+                apart <= told / 200 + 2 * 1232 * u64::from(layers.rate()),
+                "{name}, {count} layers: {took} of {told}"
+            );
+        }
+    }
+}
+
+/// Sends for so many cycles by a clock that goes `slowness` times as fast as packets at 10 Mbit/s, and says how often the
+/// clock moved the carousel.
+fn send_by_clock(carousel: &mut Carousel, cycles: u64, unix: &mut Duration, slowness: u64) -> u64 {
+    let mut batch = Batch::default();
+    let mut moved = 0;
+    let until = carousel.progress().0 + cycles;
+    while carousel.progress().0 < until {
+        batch.clear();
+        moved += u64::from(carousel.is_between_cells() && carousel.follow(*unix));
+        *unix += Duration::from_nanos(carousel.next_len() as u64 * 800 * slowness);
+        carousel.next_packet(&mut batch).unwrap();
+    }
+    moved
+}
+
+#[test]
+fn a_clock_that_is_set_moves_the_carousel_once_a_cycle_at_most() {
+    for count in [1, 4] {
+        let layers = Layers::new(count).unwrap();
+        let mut carousel = Carousel::layered(Release::of("ok-two-blocks").open().unwrap(), layers, Phase(0), 64);
+        let pace = Pace::Rate(NonZeroU64::new(10_000_000).unwrap());
+        let clock = Clock::new(carousel.load(), pace, Phase(0)).unwrap();
+        let mut unix = Duration::from_hours(500_000);
+        carousel.lock(clock, unix);
+        assert_eq!(send_by_clock(&mut carousel, 3, &mut unix, 1), 0, "{count} layers: a clock that goes right");
+        // Set by a part of a cycle that is none of a whole one.
+        unix += Duration::from_nanos(carousel.load().octets * 800 * 37 / 100);
+        assert_eq!(send_by_clock(&mut carousel, 3, &mut unix, 1), 1, "{count} layers: a clock that is set");
+        // A machine with a third of its rate: a whole cycle goes between two moves.
+        let moved = send_by_clock(&mut carousel, 6, &mut unix, 3);
+        assert!((1..=6).contains(&moved), "{count} layers: {moved} moves");
+    }
 }
 
 #[test]

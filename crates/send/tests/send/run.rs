@@ -124,6 +124,76 @@ fn cycles_are_exact_with_and_without_offload() {
 }
 
 #[test]
+fn each_layer_goes_to_a_group_of_its_own_from_one_source_and_is_told_of() {
+    block_on(async {
+        let release = Release::of("ok-mixed-geometry");
+        let base = group();
+        let interface = Interface::find("lo").unwrap();
+        let mut receivers: Vec<_> = (0..3)
+            .map(|layer| {
+                let group = Ipv4Addr::from_bits(base.to_bits() + layer).into();
+                let membership = Membership { group, port: 47_380, source: None, interface: interface.clone() };
+                Receiver::join(&[membership], &ReceiveOptions::default()).unwrap()
+            })
+            .collect();
+        let to = to(47_380);
+        let child = spawn(&release, &args(&to, &["--layers", "3", "--cycles", "1", "--rate", "8M", "--json"]));
+        let mut heard = vec![Vec::new(); 3];
+        let mut sources = Vec::new();
+        let wait = Duration::from_millis(500);
+        for (receiver, heard) in receivers.iter_mut().zip(&mut heard) {
+            let mut take = |from: std::net::SocketAddr, datagram: &[u8]| {
+                sources.push(from);
+                heard.push(datagram.to_vec());
+            };
+            while let Ok(result) = timeout(wait, receiver.receive(&mut take)).await {
+                result.unwrap();
+            }
+        }
+        let done = end(child).ok();
+        sources.dedup();
+        assert_eq!(sources.len(), 1, "{sources:?}");
+        for (layer, heard) in (0..).zip(&heard) {
+            for (number, packet) in (0..).zip(heard) {
+                let header = Packet::decode(packet).unwrap().header;
+                assert_eq!((header.layer, header.count), (layer, number), "lost or out of order");
+            }
+        }
+        // The base layer carries the release whole.
+        let mut left = cycle(&release, 1);
+        left.retain(|packet, _| packet[3] != 0);
+        let whole = left.len();
+        for packet in &heard[0] {
+            left.remove(&uncounted(packet));
+        }
+        assert!(left.len() <= 1, "{} of {whole} missing", left.len());
+        let events = events(&done.stdout);
+        assert_eq!(events[0]["layers"].as_array().unwrap().len(), 3);
+        assert_eq!(events[0]["layers"][2]["group"], format!("{}:47380", Ipv4Addr::from_bits(base.to_bits() + 2)));
+        assert_eq!(events[0]["layers"][2]["pace"], "4.00 Mbit/s");
+        let told = events.last().unwrap()["layers"].as_array().unwrap();
+        let packets: Vec<_> = told.iter().map(|layer| layer["packets"].as_u64().unwrap()).collect();
+        assert_eq!(packets, heard.iter().map(|heard| heard.len() as u64).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn groups_that_do_not_fit_the_layers_and_a_share_without_a_rate_are_wrong_usage() {
+    let release = Release::of("ok-small");
+    let to = to(47_390);
+    for (more, part) in [
+        (&["--group", "239.1.2.3:1", "--layers", "3"][..], "2 groups for 3 layers"),
+        (&["--group", "[ff15::1]:1"], "another address family"),
+        (&["--layers", "9"], "9 is not in 1..=8"),
+        (&["--sender", "2/2"], "counted from 0"),
+        (&["--sender", "0/2", "--start", "0.5"], "cannot be used with"),
+        (&["--sender", "0/2", "--rate", "unlimited"], "--sender needs a rate"),
+    ] {
+        Done::run(&mut release.send("run", &args(&to, more))).failed(2, &[part]);
+    }
+}
+
+#[test]
 fn the_rate_is_kept() {
     let release = Release::of("ok-digest-32");
     let to = to(47_320);
