@@ -12,13 +12,13 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leave nothing in the tree but the vectors
 
 from fleetcast_reference import (  # noqa: E402
-    Refused, code_cases, manifest_cases, packet, packet_cases, release, release_cases,
+    Refused, code_cases, manifest_cases, nack, nack_cases, packet, packet_cases, release, release_cases,
     schedule_cases, statement, statement_cases)
 from fleetcast_reference.vector import Vector  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-LAYERS = ["packet", "statement", "fec", "geometry", "release", "session", "schedule"]
-MODULES = [packet_cases, statement_cases, manifest_cases, code_cases, release_cases, schedule_cases]
+LAYERS = ["packet", "statement", "fec", "geometry", "release", "session", "schedule", "nack"]
+MODULES = [packet_cases, statement_cases, manifest_cases, code_cases, release_cases, schedule_cases, nack_cases]
 
 
 def judge(vector: Vector, files: dict[str, Vector]) -> str:
@@ -27,6 +27,8 @@ def judge(vector: Vector, files: dict[str, Vector]) -> str:
     try:
         if vector.layer == "packet":
             packet.parse(vector.body)
+        elif vector.layer == "nack":
+            nack.parse(vector.body)
         elif vector.layer == "statement":
             keys = [bytes.fromhex(key) for key in vector.fields["trust"].split(",")]
             statement.accept(vector.body, keys, vector.fields["threshold"])

@@ -14,6 +14,7 @@
 //! | [`fec`] | erasure code and send order |
 //! | [`release`] | layout of the release file |
 //! | [`session`] | the receive state machine |
+//! | [`nack`] | requests for what is missing |
 //! | [`time`] | instants that a caller supplies |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -34,6 +35,7 @@ extern crate std;
 pub mod cbor;
 pub mod fec;
 pub mod manifest;
+pub mod nack;
 pub mod reader;
 pub mod release;
 pub mod session;

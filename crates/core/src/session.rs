@@ -418,6 +418,18 @@ impl Receiver {
         self.download.as_ref().is_some_and(|download| download.knows_page(component, cell))
     }
 
+    /// Whether the chunk at this position is missing and would be of use if it came.
+    #[must_use]
+    pub fn wants(&self, component: u8, position: u32) -> bool {
+        self.download.as_ref().is_some_and(|download| download.wants(component, position))
+    }
+
+    /// Whether the page of a cell has not come, nor followed from others lately.
+    #[must_use]
+    pub fn lacks_page(&self, component: u8, cell: u32) -> bool {
+        self.download.as_ref().is_some_and(|download| download.lacks_page(component, cell))
+    }
+
     /// The digests of a cell's chunks, if its page is at hand.
     #[must_use]
     pub fn page(&self, component: u8, cell: u32) -> Option<&[u8]> {

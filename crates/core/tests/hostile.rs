@@ -3,6 +3,7 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use fleetcast_core::manifest::{Component, Manifest, Share, Token, Uuid};
+use fleetcast_core::nack::{self, Request};
 use fleetcast_core::release::{HEAD_LEN, decode_head};
 use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
 use fleetcast_core::time::Instant;
@@ -47,6 +48,26 @@ fn signed(payload: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
+    #[test]
+    fn a_request_that_decodes_encodes_to_the_same_octets(
+        mut bytes in proptest::collection::vec(any::<u8>(), 0..110),
+        has_form in any::<bool>(),
+    ) {
+        if has_form && bytes.len() >= 33 {
+            bytes[..4].copy_from_slice(b"FCN\x01");
+            bytes.truncate(20 + (bytes.len() - 20) / 13 * 13);
+            for (number, entry) in (0..).zip(bytes[20..].chunks_mut(13)) {
+                entry[0] = entry[0] & 0x80 | number;
+            }
+        }
+        if let Ok(request) = Request::decode(&bytes) {
+            prop_assert!(Packet::decode(&bytes).is_err());
+            prop_assert_eq!(nack::encode(&request.release, &request.entries().collect::<Vec<_>>()), bytes);
+        } else {
+            prop_assert!(!has_form || bytes.len() < 33 || bytes[20..].chunks(13).any(|entry| entry[5..] == [0; 8]));
+        }
+    }
+
     #[test]
     fn a_packet_that_decodes_encodes_to_the_same_header(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
         let mut datagram = bytes;

@@ -4,12 +4,14 @@
 //! source-specific (SSM, RFC 4607) groups over IPv4 and IPv6 and hands out datagrams in
 //! batches; [`Sender`] sends to one group and is deaf: the kernel drops whatever arrives
 //! at its port. [`UnicastSender`] and [`UnicastReceiver`] carry a copy where multicast does
-//! not reach. Linux only.
+//! not reach; [`FeedbackReceiver`] and [`FeedbackSender`] are the way back, where one is wanted.
+//! Linux only.
 //!
 //! All live on a tokio runtime with its I/O driver enabled; the current-thread runtime
 //! is enough.
 
 mod error;
+mod feedback;
 mod interface;
 mod membership;
 mod receiver;
@@ -18,6 +20,7 @@ mod sys;
 mod unicast;
 
 pub use error::{JoinError, OpenError, SendError};
+pub use feedback::{FeedbackError, FeedbackReceiver, FeedbackSender, check_feedback};
 pub use interface::{Interface, InterfaceError, InterfaceState};
 pub use membership::{GroupError, Membership, check_membership};
 pub use receiver::{ReceiveOptions, Receiver};

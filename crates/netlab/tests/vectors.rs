@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 
 use fleetcast_core::fec::{ChunkIo, Decoder, Encoder, Layers, Schedule, Slot};
+use fleetcast_core::nack::{self, NackError, Request};
 use fleetcast_core::release::{HEAD_LEN, Layout, ReleaseError, decode_head};
 use fleetcast_core::tree::{Geometry, Parameters, Tree, TreeError, xor};
 use fleetcast_core::trust::{PublicKey, StatementError, TrustedKeys, verify};
@@ -47,6 +48,22 @@ fn packets_decode_as_the_vectors_say() {
         let mut sent = packet.header.encode().to_vec();
         sent[1] |= v.body[1] & 3;
         assert_eq!(sent, v.body[..HEADER_LEN], "{}", v.name);
+    }
+}
+
+#[test]
+fn requests_decode_as_the_vectors_say() {
+    for v in layer("nack") {
+        let got = Request::decode(&v.body);
+        assert_eq!(got.as_ref().map_or_else(NackError::code, |_| "ok"), v.get("expect"), "{}", v.name);
+        let Ok(request) = got else { continue };
+        assert_eq!(request.release[..], unhex(v.get("release")), "{}", v.name);
+        let entries: Vec<_> = request.entries().collect();
+        let line = |e: &nack::Entry| {
+            format!("{}, {}, {}, {:016x}", e.component, e.cell, if e.page { "page" } else { "-" }, e.slots)
+        };
+        assert_eq!(entries.iter().map(line).collect::<Vec<_>>(), v.all("entry").collect::<Vec<_>>(), "{}", v.name);
+        assert_eq!(nack::encode(&request.release, &entries), v.body, "{}", v.name);
     }
 }
 
@@ -392,5 +409,5 @@ fn every_layer_of_the_vectors_is_tested_here() {
     let mut found: Vec<_> =
         folders.filter(holds_vectors).map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     found.sort();
-    assert_eq!(found, ["fec", "geometry", "packet", "release", "schedule", "session", "statement"]);
+    assert_eq!(found, ["fec", "geometry", "nack", "packet", "release", "schedule", "session", "statement"]);
 }

@@ -6,6 +6,7 @@ mod discover;
 mod feeds;
 mod file;
 mod install;
+mod nack;
 mod repair;
 mod settings;
 
@@ -67,6 +68,8 @@ pub struct Config {
     pub staging: usize,
     /// Time between two progress reports.
     pub progress: Duration,
+    /// Where to ask for what is missing; nowhere if it is none.
+    pub nack: Option<crate::nack::Settings>,
     /// Where what is missing may be fetched; `None` to fetch nothing.
     pub repair: Option<Repair>,
     /// What the process may open.

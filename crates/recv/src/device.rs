@@ -315,6 +315,12 @@ impl<D: Disk> Device<D> {
         self.receiver.loss()
     }
 
+    /// The reception, for who asks for what it lacks.
+    #[must_use]
+    pub const fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
     /// What the last datagram tells about the loss on its layer, see [`Receiver::arrival`].
     #[must_use]
     pub const fn arrival(&self) -> Option<Arrival> {

@@ -23,6 +23,7 @@ use crate::discovery::Discovery;
 use crate::events::{Event, Progress, Traffic};
 use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
+use crate::nack::Nack;
 use crate::progress::Reporter;
 use crate::repair::{Client, Reply};
 use crate::stall::{Watch, verified};
@@ -90,6 +91,8 @@ struct Run {
     clock: Clock,
     watch: Watch,
     care: Care,
+    /// Others may be asked for what is missing.
+    nack: Option<Nack>,
     /// Web servers may be asked.
     repair: Option<Client>,
     layering: Layering,
@@ -130,7 +133,10 @@ impl Run {
         let discovery = Discovery::load(config, now);
         let (watch, care) = (Watch::new(now), Care::new(now));
         let layering = Layering::new(now, config, seed.first_chunk().map_or(0, |&half| u64::from_be_bytes(half)));
-        let run = Self { device, net, discovery, clock, watch, care, repair, layering, heard_installed: false };
+        let nack = config.nack.map(|settings| Nack::new(settings, now, fastrand::u64(..)));
+        let mut run =
+            Self { device, net, discovery, clock, watch, care, nack, repair, layering, heard_installed: false };
+        run.open_nack(config, reporter);
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
     }
@@ -190,7 +196,14 @@ impl Run {
                     if let Some(end) = self.look(config, options, reporter)? {
                         return Ok(end);
                     }
-                    self.net.follow(self.clock.now(), &mut |event| reporter.tell(&event));
+                    let mut is_back = false;
+                    self.net.follow(self.clock.now(), &mut |event| {
+                        is_back |= matches!(event, Event::Rejoined { .. });
+                        reporter.tell(&event);
+                    });
+                    if is_back {
+                        self.open_nack(config, reporter);
+                    }
                     self.discover(config, reporter);
                     self.look_for_stall(reporter);
                     self.ask(reporter)?;
@@ -212,6 +225,7 @@ impl Run {
                         return Ok(end);
                     }
                 }
+                () = nack_due(&mut self.nack, self.clock) => self.ask_senders(reporter).await,
                 // While no datagram waits: only a yield to the runtime finds that out.
                 () = tokio::task::yield_now(), if self.device.can_reuse() || self.device.seeks_request() => {
                     if let Some(end) = self.reuse(config, options, reporter)? {
@@ -246,6 +260,24 @@ impl Run {
         let heard = if is_idle { last } else { verified };
         if let (Some(discovery), Some(source)) = (&mut self.discovery, heard) {
             discovery.handle_heard(self.clock.now(), source);
+        }
+    }
+
+    /// Opens the sockets for requests. Without them it goes on: the carousel brings everything.
+    fn open_nack(&mut self, config: &Config, reporter: &mut Reporter) {
+        if let Some(Err(error)) = self.nack.as_mut().map(|nack| nack.open(&config.interfaces)) {
+            let (code, error) = (error.code(), CommandError::failed(error));
+            reporter.tell(&Event::Warning { code, reason: format!("nobody is asked for what is missing: {error}") });
+        }
+    }
+
+    /// Asks senders and other devices for what is missing, if it is time.
+    async fn ask_senders(&mut self, reporter: &mut Reporter) {
+        let Some(nack) = &mut self.nack else { return };
+        nack.ask(self.clock.now(), self.device.receiver()).await;
+        if nack.fell_silent() {
+            let reason = "several requests in a row brought nothing; no more of this release is asked for".into();
+            reporter.tell(&Event::Warning { code: "nack-unanswered", reason });
         }
     }
 
@@ -351,6 +383,7 @@ impl Run {
             dropped: counters.dropped().collect(),
             kernel_drops: self.net.dropped(),
             overlong: self.net.overlong(),
+            nack: self.nack.as_ref().map(|nack| nack.counts().clone()),
             repair: self.device.repair_counts(),
         }
     }
@@ -391,6 +424,14 @@ struct Heard {
     last: Option<IpAddr>,
     /// That of the last one that verified.
     verified: Option<IpAddr>,
+}
+
+/// When it is time to ask for what is missing.
+async fn nack_due(nack: &mut Option<Nack>, clock: Clock) {
+    match nack {
+        Some(nack) => nack.wait(|| clock.now()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The reply of a web server that was asked.

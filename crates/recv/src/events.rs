@@ -12,6 +12,7 @@ use fleetcast_install::record::Reason;
 use serde::Serialize;
 
 use crate::discovery::Place;
+use crate::nack;
 use crate::repair::Counts;
 
 /// Version of the JSON form.
@@ -266,6 +267,9 @@ pub struct Traffic {
     pub kernel_drops: u64,
     /// Datagrams longer than `max-packet`.
     pub overlong: u64,
+    /// Requests for what is missing, if the settings have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nack: Option<nack::Counts>,
     /// What was fetched from web servers, if any may be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repair: Option<Counts>,

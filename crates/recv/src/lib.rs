@@ -15,6 +15,7 @@
 //! | [`driver`] | signals and timers around a [`device::Device`] |
 //! | [`layers`] | which layers of a session to hear; no sockets, no clock |
 //! | `listener` | the joined groups, also when the interface is replaced |
+//! | [`nack`] | asking for what is missing, where the settings want it |
 //! | `doctor` | what is wrong with the reception |
 //! | `discovery` | groups and senders by a domain's name: DNS |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
@@ -34,6 +35,7 @@ pub mod events;
 pub mod layers;
 mod ledger;
 mod listener;
+pub mod nack;
 pub mod progress;
 pub mod repair;
 mod seed;

@@ -10,7 +10,7 @@ use fleetcast_core::wire::{COUNT_MASK, HEADER_LEN, Header, Object, StatementKind
 
 use crate::batch::Batch;
 use crate::clock::{Clock, Load};
-use crate::source::{CellError, Source};
+use crate::source::{Cell, CellError, Source};
 
 use cells::Cells;
 
@@ -42,6 +42,8 @@ pub struct Carousel {
     /// Packets so far on each layer; modulo 2^28 they are in the headers \[W-5\].
     counts: Vec<u32>,
     cells: Cells,
+    /// What is sent out of turn.
+    other: Cell,
     /// Packets so far without manifests.
     carried: u64,
     clock: Option<Clock>,
@@ -80,6 +82,7 @@ impl Carousel {
             frame: None,
             counts: vec![0; layers.count().into()],
             cells: Cells::new(layers.rate()),
+            other: Cell::default(),
             carried: 0,
             clock: None,
             set: 0,
@@ -106,7 +109,7 @@ impl Carousel {
             octets: load.octets + width * width * longest as u64,
         });
         let manifests = self.schedule.manifests();
-        let octets = manifests.saturating_mul(self.len(Slot::Statement) as u64);
+        let octets = manifests.saturating_mul(self.len_of(Slot::Statement) as u64);
         Load { slots: data.slots + manifests, octets: data.octets + octets }
     }
 
@@ -143,7 +146,7 @@ impl Carousel {
     fn go_to(&mut self, phase: Phase) {
         self.slot = self.schedule.slot_at(phase.0);
         self.set = self.carried;
-        let len = self.len(Slot::Statement);
+        let len = self.len_of(Slot::Statement);
         self.next = Next { layer: 0, slot: Some(Slot::Statement), len, is_between_cells: false };
     }
 
@@ -206,13 +209,34 @@ impl Carousel {
                 (Object::Chunk { component, sbn, esi }, chunk)
             }
         };
-        let layer = self.next.layer;
-        let count = self.counts.get(usize::from(layer)).copied().unwrap_or_default();
-        batch.push(&Header { layer, count, tsi: self.tsi, object }.encode(), payload);
-        if let Some(count) = self.counts.get_mut(usize::from(layer)) {
-            *count = (*count + 1) & COUNT_MASK;
-        }
+        batch.push(&header(&mut self.counts, self.next.layer, self.tsi, object), payload);
         self.carried += u64::from(slot != Slot::Statement);
+        Ok(())
+    }
+
+    /// Adds a packet out of turn to `batch`, that of layer 0. What comes next is the same as before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Carousel::next_packet`].
+    pub fn packet_of(&mut self, slot: Slot, batch: &mut Batch) -> Result<(), CellError> {
+        let Self { source, other, .. } = self;
+        let (object, payload) = match slot {
+            Slot::Statement => (Object::Statement { kind: StatementKind::Manifest }, source.release().statement()),
+            Slot::Page { kind, component, cell } => {
+                source.read_slot(component, cell, None, other)?;
+                (Object::Page { kind, component, cell }, other.page(kind))
+            }
+            Slot::Chunk { component, position } => {
+                let no_chunk = || CellError::Range { component };
+                let geometry = source.release().geometries().nth(component.into()).ok_or_else(no_chunk)?;
+                let (cell, slot) = geometry.slot(position);
+                let (sbn, esi) = geometry.symbol(position).ok_or_else(no_chunk)?;
+                source.read_slot(component, cell, Some(slot), other)?;
+                (Object::Chunk { component, sbn, esi }, other.chunk(0).ok_or_else(no_chunk)?)
+            }
+        };
+        batch.push(&header(&mut self.counts, 0, self.tsi, object), payload);
         Ok(())
     }
 
@@ -223,7 +247,7 @@ impl Carousel {
             self.slot += 1;
             let (layer, slot) = (self.schedule.layer(at), self.schedule.at(at));
             let Some(frame) = self.schedule.frame(at) else {
-                return Next { layer, slot, len: self.len(Slot::Statement), is_between_cells: false };
+                return Next { layer, slot, len: self.len_of(Slot::Statement), is_between_cells: false };
             };
             let (longest, is_new) = match self.frame {
                 Some((same, longest)) if same == frame => (longest, false),
@@ -239,11 +263,12 @@ impl Carousel {
 
     /// Octets of the longest packet of a frame; 0 if it has none.
     fn longest(&self, frame: u64) -> usize {
-        self.schedule.packets(frame).map(|slot| self.len(slot)).max().unwrap_or(0)
+        self.schedule.packets(frame).map(|slot| self.len_of(slot)).max().unwrap_or(0)
     }
 
     /// Octets of a packet.
-    fn len(&self, slot: Slot) -> usize {
+    #[must_use]
+    pub fn len_of(&self, slot: Slot) -> usize {
         let payload = match slot {
             Slot::Statement => Some(self.source.release().statement().len()),
             Slot::Page { kind, component, cell } => {
@@ -262,4 +287,13 @@ impl Carousel {
     fn geometry(&self, component: u8) -> Option<&Geometry> {
         self.source.release().geometries().nth(component.into())
     }
+}
+
+/// The header of the next packet of a layer, whatever it carries: all are counted \[W-5\].
+fn header(counts: &mut [u32], layer: u8, tsi: Tsi, object: Object) -> [u8; HEADER_LEN] {
+    let count = counts.get(usize::from(layer)).copied().unwrap_or_default();
+    if let Some(next) = counts.get_mut(usize::from(layer)) {
+        *next = (count + 1) & COUNT_MASK;
+    }
+    Header { layer, count, tsi, object }.encode()
 }

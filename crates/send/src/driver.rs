@@ -2,14 +2,18 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fleetcast_cli::CommandError;
-use fleetcast_net::{SendError, Sender};
+use fleetcast_core::fec::Slot;
+use fleetcast_core::nack::MAX_LEN;
+use fleetcast_net::{FeedbackError, FeedbackReceiver, Interface, SendError, Sender};
 
 use crate::batch::Batch;
 use crate::carousel::Carousel;
+use crate::nack::{self, Answers};
 use crate::pacing::{Pace, Pacer};
 use crate::report::{Event, LayerSent, Progress, Sent};
 use crate::source::CellError;
@@ -69,6 +73,28 @@ impl RunError {
     }
 }
 
+/// Where receivers ask for what they lack, and what comes of it.
+#[derive(Debug)]
+pub struct Desk {
+    net: FeedbackReceiver,
+    answers: Answers,
+}
+
+impl Desk {
+    /// Hears requests to the group `at` on `interface`, or to the address `at` of this host.
+    ///
+    /// # Errors
+    ///
+    /// [`FeedbackError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn open(at: SocketAddr, interface: &Interface, answers: Answers) -> Result<Self, FeedbackError> {
+        Ok(Self { net: FeedbackReceiver::open(at, interface, MAX_LEN)?, answers })
+    }
+}
+
 /// Sends until `cycles` are complete, or for ever, or until `stop` is ready. Tells events on the way, the last being
 /// [`Event::Stopped`].
 ///
@@ -81,6 +107,7 @@ pub async fn run(
     sender: &mut Sender,
     pace: Pace,
     cycles: Option<u64>,
+    desk: Option<Desk>,
     stop: impl Future<Output = ()>,
     tell: &mut dyn FnMut(&Event),
 ) -> Result<End, RunError> {
@@ -88,16 +115,30 @@ pub async fn run(
     let pacer = Pacer::new(pace, carousel.source().max_packet(), Duration::ZERO);
     let (sent, link) = (Sent::default(), Link { has_carrier: true, ..Link::default() });
     let layers = vec![LayerSent::default(); carousel.layers().count().into()];
-    let mut drive = Drive { carousel, sender, pacer, cycles, origin, sent, layers, link, told_clock: None, tell };
-    let result = drive.run(stop).await;
+    let (net, answers) = desk.map(|Desk { net, answers }| (net, answers)).unzip();
+    let mut drive = Drive {
+        carousel,
+        sender,
+        pacer,
+        cycles,
+        answers,
+        out_of_turn: None,
+        origin,
+        sent,
+        layers,
+        link,
+        told_clock: None,
+        tell,
+    };
+    let result = drive.run(net, stop).await;
     let reason = match &result {
         Ok(End::Cycles) => "cycles",
         Ok(End::Stopped) => "signal",
         Err(error) => error.code(),
     };
     let (cycles, _) = drive.carousel.progress();
-    let (sent, layers) = (drive.sent(), drive.layers());
-    (drive.tell)(&Event::Stopped { reason, cycles, sent, layers });
+    let (sent, layers, nack) = (drive.sent(), drive.layers(), drive.nack());
+    (drive.tell)(&Event::Stopped { reason, cycles, sent, layers, nack });
     result
 }
 
@@ -106,6 +147,10 @@ struct Drive<'a> {
     sender: &'a mut Sender,
     pacer: Pacer,
     cycles: Option<u64>,
+    /// None: nothing is read from the network.
+    answers: Option<Answers>,
+    /// The answer that comes before the next packet of the carousel.
+    out_of_turn: Option<Slot>,
     origin: Instant,
     sent: Sent,
     /// What of it went on each layer.
@@ -131,11 +176,16 @@ struct Link {
 }
 
 impl Drive<'_> {
-    async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<End, RunError> {
+    async fn run(
+        &mut self,
+        mut net: Option<FeedbackReceiver>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<End, RunError> {
         let mut stop = pin!(stop);
         let timer = Timer::new().map_err(RunError::Timer)?;
         self.check_link(self.carousel.source().max_packet())?;
         let mut batches: Vec<_> = self.layers.iter().map(|_| Batch::default()).collect();
+        let mut requests: Vec<(IpAddr, Vec<u8>)> = Vec::new();
         let mut meter = Meter { at: Duration::ZERO, octets: 0 };
         let mut complete = 0;
         loop {
@@ -143,8 +193,13 @@ impl Drive<'_> {
             if now >= meter.next() {
                 let rate = meter.read(now, self.sent.octets);
                 let (cycles, part) = self.carousel.progress();
-                let (sent, layers) = (self.sent(), self.layers());
-                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, layers }));
+                let (sent, layers, nack) = (self.sent(), self.layers(), self.nack());
+                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, layers, nack }));
+            }
+            if let Some(answers) = &mut self.answers {
+                for (from, datagram) in requests.drain(..) {
+                    answers.handle_datagram(now, from, &datagram);
+                }
             }
             if batches.iter().all(Batch::is_empty) {
                 batches.iter_mut().for_each(Batch::clear);
@@ -153,7 +208,7 @@ impl Drive<'_> {
             let is_idle = batches.iter().all(Batch::is_empty);
             let work = async {
                 if is_idle {
-                    let until = self.pacer.next_send(self.carousel.next_len()).min(meter.next());
+                    let until = self.pacer.next_send(self.next_len()).min(meter.next());
                     timer.sleep(until.saturating_sub(now)).await.map_err(RunError::Timer)
                 } else {
                     self.send(&mut batches, &timer).await
@@ -163,6 +218,8 @@ impl Drive<'_> {
                 biased;
                 result = work => result?,
                 () = &mut stop => return Ok(End::Stopped),
+                // Not while something is being sent: that must not be broken off.
+                () = hear(&mut net, &mut requests), if is_idle => continue,
             }
             let (cycles, _) = self.carousel.progress();
             if cycles > complete && batches.iter().all(Batch::is_empty) {
@@ -173,10 +230,11 @@ impl Drive<'_> {
                     return Ok(End::Cycles);
                 }
             }
-            // A carousel that never has to wait must notice signals all the same.
+            // A carousel that never has to wait must notice signals and requests all the same.
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(End::Stopped),
+                () = hear(&mut net, &mut requests) => {}
                 () = tokio::task::yield_now() => {}
             }
         }
@@ -194,6 +252,11 @@ impl Drive<'_> {
         }
     }
 
+    /// Octets of the next packet.
+    fn next_len(&self) -> usize {
+        self.out_of_turn.map_or_else(|| self.carousel.next_len(), |slot| self.carousel.len_of(slot))
+    }
+
     /// Adds the packets that may go at `now` to the batch of their layer.
     fn fill(&mut self, batches: &mut [Batch], now: Duration) -> Result<(), CellError> {
         let mut octets = 0;
@@ -206,14 +269,24 @@ impl Drive<'_> {
                               was slower than its rate";
                 (self.tell)(&Event::Warning { code: "clock", reason: reason.into() });
             }
-            let len = self.carousel.next_len();
+            let len = self.next_len();
             if octets >= BATCH || self.is_complete() || !self.pacer.may_send(now, len) {
                 return Ok(());
             }
-            let Some(batch) = batches.get_mut(self.carousel.next_layer()) else { return Ok(()) };
-            self.carousel.next_packet(batch)?;
+            let layer = if self.out_of_turn.is_some() { 0 } else { self.carousel.next_layer() };
+            let Some(batch) = batches.get_mut(layer) else { return Ok(()) };
+            match self.out_of_turn {
+                Some(slot) => self.carousel.packet_of(slot, batch)?,
+                None => self.carousel.next_packet(batch)?,
+            }
             self.pacer.sent(len);
             octets += len;
+            if let Some(answers) = &mut self.answers {
+                if self.out_of_turn.is_none() {
+                    answers.carousel_sent();
+                }
+                self.out_of_turn = answers.next(now);
+            }
         }
     }
 
@@ -295,6 +368,10 @@ impl Drive<'_> {
         }
     }
 
+    fn nack(&self) -> Option<nack::Counts> {
+        self.answers.as_ref().map(|answers| answers.counts().clone())
+    }
+
     fn sent(&self) -> Sent {
         Sent { seconds: self.origin.elapsed().as_secs_f64(), ..self.sent }
     }
@@ -309,6 +386,15 @@ impl Drive<'_> {
 #[must_use]
 pub fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Waits for requests and takes them, with the addresses they come from; for ever if none are heard.
+async fn hear(net: &mut Option<FeedbackReceiver>, requests: &mut Vec<(IpAddr, Vec<u8>)>) {
+    let Some(net) = net else { return std::future::pending().await };
+    if net.receive(|from, datagram| requests.push((from.ip(), datagram.to_vec()))).await.is_err() {
+        // Not to spin on a socket that has failed.
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 /// Whether `last` is at least `every` ago or never was; if so, it is at this moment.

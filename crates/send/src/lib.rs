@@ -1,7 +1,7 @@
 //! The head-end of Fleetcast: it multicasts a signed release, for ever and to nobody in particular.
 //!
 //! It holds no key and hears nothing: its socket drops whatever arrives. Memory does not grow with the images. Only [`relay`], a
-//! command of its own, hears what others send.
+//! command of its own, hears what others send, and [`nack`], where its operator wants it, requests at a second socket.
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -10,6 +10,7 @@
 //! | [`carousel`] | the endless loop of packets |
 //! | [`clock`] | where in the loop a clock says to be; pure |
 //! | [`batch`] | packets laid out for sending in trains |
+//! | [`nack`] | which packets to send once more on request; pure |
 //! | [`pacing`] | when the next packet may go; pure |
 //! | [`driver`] | carousel, pacing and socket together |
 //! | [`relay`] | passes on what verified |
@@ -21,6 +22,7 @@ pub mod carousel;
 pub mod clock;
 pub mod commands;
 pub mod driver;
+pub mod nack;
 pub mod pacing;
 pub mod relay;
 pub mod release;

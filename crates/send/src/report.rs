@@ -10,6 +10,8 @@ use fleetcast_cli::Lines;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::nack;
+
 /// Version of the JSON form.
 const VERSION: u8 = 1;
 
@@ -59,6 +61,9 @@ pub enum Event {
         /// What of it went on each layer, from the base layer up; empty if there is only one.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         layers: Vec<LayerSent>,
+        /// Requests and answers, if requests are heard.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nack: Option<nack::Counts>,
     },
 }
 
@@ -90,6 +95,9 @@ pub struct Ready {
     pub cycle_octets: u64,
     /// Octets of UDP payload of the longest packet.
     pub max_packet: usize,
+    /// Where requests are heard, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nack: Option<String>,
 }
 
 /// A layer of several.
@@ -138,6 +146,9 @@ pub struct Progress {
     /// What of it went on each layer, from the base layer up; empty if there is only one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerSent>,
+    /// Requests and answers, if requests are heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nack: Option<nack::Counts>,
 }
 
 /// An event as a line of JSON.
@@ -233,13 +244,15 @@ fn tell_line(event: &Event) {
         Event::Reopened { interface, source } => {
             fleetcast_cli::note(format_args!("found interface {interface} again, sending from {source}"));
         }
-        Event::Stopped { reason, cycles, sent, .. } => {
-            fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}"));
+        Event::Stopped { reason, cycles, sent, nack, .. } => {
+            let asked = nack.as_ref().map(|nack| format!(", {} requests, {} answers", nack.requests, nack.answers));
+            let asked = asked.unwrap_or_default();
+            fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}{asked}"));
         }
     }
 }
 
-/// Two lines for people, and one for each layer if there are several.
+/// Two lines for people, one for each layer if there are several, and one where requests are heard.
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signatures = if self.verified { "signatures verified" } else { "signatures not checked here" };
@@ -250,7 +263,7 @@ impl fmt::Display for Ready {
         for (number, Layer { group, pace }) in self.layers.iter().enumerate() {
             write!(f, "\nlayer {number}: {group} at {pace}")?;
         }
-        Ok(())
+        self.nack.as_ref().map_or(Ok(()), |at| write!(f, "\nanswering requests to {at}"))
     }
 }
 

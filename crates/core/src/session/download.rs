@@ -89,6 +89,17 @@ impl Download {
         self.pages.contains(Key { kind: PageKind::Page, component, cell })
     }
 
+    pub(super) fn wants(&self, component: u8, position: u32) -> bool {
+        let block = self.geometry(component).and_then(|geometry| geometry.symbol(position)).map(|(block, _)| block);
+        let is_open = block.is_some_and(|block| self.missing(component, block) > 0);
+        is_open && self.takes(component, position) && !self.has(component, position)
+    }
+
+    pub(super) fn lacks_page(&self, component: u8, cell: u32) -> bool {
+        let is_stored = self.state(component).is_none_or(|state| state.pages.get(cell));
+        !is_stored && !self.knows_page(component, cell)
+    }
+
     pub(super) fn page(&self, component: u8, cell: u32) -> Option<&[u8]> {
         self.pages.get(Key { kind: PageKind::Page, component, cell })
     }

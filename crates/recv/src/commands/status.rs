@@ -209,6 +209,11 @@ impl Status {
                 );
             }
         }
+        if let Some(nack) = self.daemon.as_ref().and_then(|daemon| daemon.get("nack")) {
+            let count = |key: &str| nack[key].as_u64().unwrap_or_default();
+            let (sent, heard, held) = (count("sent"), count("heard"), count("suppressed"));
+            line("requests", format!("{sent} sent, {heard} of others heard, {held} left to others"));
+        }
         if let Some(release) = &self.pending {
             line("pending", format!("{release}: its install was interrupted, the next start finishes it"));
         }

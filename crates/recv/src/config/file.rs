@@ -47,6 +47,7 @@ pub(super) struct File {
     pub(super) trial: Trial,
     #[serde(default)]
     pub(super) hooks: Hooks,
+    pub(super) nack: Option<Nack>,
     pub(super) repair: Option<Repair>,
     #[serde(default)]
     pub(super) confine: Confine,
@@ -116,6 +117,16 @@ pub(super) struct Hooks {
     pub(super) after_commit: Option<Command>,
     pub(super) after_rollback: Option<Command>,
     pub(super) timeout: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Nack {
+    pub(super) to: Spanned<String>,
+    pub(super) hops: Option<u8>,
+    pub(super) window: Option<Spanned<String>>,
+    pub(super) hold: Option<Spanned<String>>,
+    pub(super) per_minute: Option<Spanned<u8>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,7 +11,7 @@ use fleetcast_install::record::check_target;
 use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
-use super::{Config, ConfigError, Confine, TargetPlace, discover, feeds, install, repair};
+use super::{Config, ConfigError, Confine, TargetPlace, discover, feeds, install, nack, repair};
 use crate::device::STATEMENT;
 use crate::discovery::REMEMBERED;
 use crate::ledger::HISTORY;
@@ -246,6 +246,7 @@ impl Settings {
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
+            nack: file.nack.map(|table| nack::nack(&source, &table)).transpose()?,
             repair: repair::repair(&source, file.repair)?,
             confine: confine(&source, &file.confine)?,
         })

@@ -214,6 +214,25 @@ fn what_is_wrong_is_told_with_line_and_key() {
 }
 
 #[test]
+fn where_and_when_to_ask_is_checked() {
+    let folder = folder();
+    let with = |lines: &str| check(&folder, &format!("{GOOD}[nack]\n{lines}"));
+    with("to = \"239.77.1.2:5\"\nwindow = \"10ms\"\nhold = \"10ms\"\nper-minute = 60\nhops = 3").ok();
+    with("to = \"[fd00::1]:5\"").ok();
+    for (lines, expected) in [
+        ("", "recv.toml:10: missing field `to`"),
+        ("to = \"10.0.0.1\"", "recv.toml:11: to: it is not ADDR:PORT"),
+        ("to = \"232.1.1.1:5\"", "recv.toml:11: to: group 232.1.1.1 is source-specific"),
+        ("to = \"10.0.0.1:0\"", "recv.toml:11: to: 10.0.0.1:0 is no multicast or unicast"),
+        ("to = \"10.0.0.1:5\"\nwindow = \"2min\"", "recv.toml:12: window: 10ms to 60s are possible"),
+        ("to = \"10.0.0.1:5\"\nhold = \"400ms\"", "recv.toml:12: hold: shorter than `window`"),
+        ("to = \"10.0.0.1:5\"\nper-minute = 61", "recv.toml:12: per-minute: 1 to 60 are possible"),
+    ] {
+        with(lines).failed(78, &[expected]);
+    }
+}
+
+#[test]
 fn servers_for_repair_are_folders_by_url_and_limits_are_checked() {
     let folder = folder();
     let with = |table: &str| check(&folder, &format!("{GOOD}[repair]\n{table}\n"));

@@ -182,6 +182,7 @@ pub(crate) fn config() -> Config {
         layers: 1,
         staging: 1024,
         progress: Duration::from_secs(1),
+        nack: None,
         repair: None,
         confine: Confine::default(),
     }

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use fleetcast_cli::{CommandError, ErrorKind, quantity};
 use fleetcast_core::fec::layer_rate;
+use fleetcast_core::nack::release_of;
 use fleetcast_net::{Interface, OpenError, SendError, SendOptions, Sender};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::release::ReleaseArgs;
 use crate::carousel::{Carousel, Phase};
 use crate::clock::{Clock, Share};
-use crate::driver::{self, End, RunError};
+use crate::driver::{self, Desk, End, RunError};
+use crate::nack::Answers;
 use crate::pacing::Pace;
 use crate::report::{Layer, Rate, Ready, Reporter};
 use crate::source::{CellError, Source};
@@ -44,6 +46,10 @@ Examples:
   On four layers: 239.255.70.67 and .68 at 1 Mbit/s each, .69 at 2 and .70 at 4 Mbit/s:
     fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 --layers 4 \\
         --interface eth1 --rate 8M
+
+  Answer devices that ask for what they lack, with a tenth of the packets at most:
+    fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
+        --interface eth1 --nack 239.255.70.68:4702 --nack-share 10
 
 Exit codes: 0 stopped or all cycles sent, 1 failed, or stopped before all --cycles were sent,
 2 wrong usage, 3 release or images refused, before or while they are sent.")]
@@ -103,6 +109,16 @@ pub(super) struct Args {
     #[arg(long)]
     no_gso: bool,
 
+    /// Answer requests of receivers for what they lack: join this feedback group on the interface, or listen at this address of
+    /// this host. Without it, nothing is read from the network. Only with one layer
+    #[arg(long, value_name = "ADDR:PORT")]
+    nack: Option<std::net::SocketAddr>,
+
+    /// Most packets of 100 that are answers, 1 to 50
+    #[arg(long, value_name = "PERCENT", default_value_t = 25, requires = "nack",
+        value_parser = clap::value_parser!(u8).range(1..=50))]
+    nack_share: u8,
+
     /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
     json: bool,
@@ -152,6 +168,7 @@ impl Args {
     async fn send(&self, groups: &Groups, mut sender: Sender, source: Source) -> Result<(), CommandError> {
         let (pace, layers) = (self.pace(), groups.layers);
         let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
+        let desk = self.desk(groups, &source, sender.interface())?;
         let reporter = Reporter::new(self.json);
         reporter.tell(&crate::report::Event::Ready(self.ready(&source, &sender, groups)));
 
@@ -163,7 +180,7 @@ impl Args {
             carousel.lock(clock, driver::unix_now());
         }
         let mut tell = |event: &_| reporter.tell(event);
-        let end = driver::run(&mut carousel, &mut sender, pace, self.cycles, stop, &mut tell).await;
+        let end = driver::run(&mut carousel, &mut sender, pace, self.cycles, desk, stop, &mut tell).await;
         match (end, self.cycles) {
             (Ok(End::Stopped), Some(cycles)) => {
                 Err(CommandError::failed(format!("stopped with {} of {cycles} cycles complete", carousel.progress().0)))
@@ -171,6 +188,20 @@ impl Args {
             (Ok(_), _) => Ok(()),
             (Err(error), _) => Err(broken_off(error)),
         }
+    }
+
+    /// Where requests come to, if they are wanted.
+    fn desk(&self, groups: &Groups, source: &Source, interface: &Interface) -> Result<Option<Desk>, CommandError> {
+        let Some(at) = self.nack else { return Ok(None) };
+        if !groups.upper.is_empty() {
+            let reason = "answers would exceed the rate of the base layer: leave out --nack, or send on one layer";
+            return Err(CommandError::new(ErrorKind::Usage, reason));
+        }
+        let seed =
+            getrandom::u64().map_err(|e| CommandError::failed(format!("no random numbers from the system: {e}")))?;
+        let release = release_of(source.release().manifest().payload_digest());
+        let answers = Answers::new(release, source.release().geometries().copied().collect(), self.nack_share, seed);
+        Desk::open(at, interface, answers).map(Some).map_err(CommandError::failed)
     }
 
     fn ready(&self, source: &Source, sender: &Sender, groups: &Groups) -> Ready {
@@ -192,6 +223,7 @@ impl Args {
             cycle_packets: source.volume().packets,
             cycle_octets: source.volume().octets,
             max_packet: source.max_packet(),
+            nack: self.nack.map(|at| at.to_string()),
         }
     }
 }

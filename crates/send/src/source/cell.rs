@@ -1,5 +1,7 @@
 //! Reading one cell: its page, parity page and chunks, each checked before anyone sees it.
 
+use std::ops::Range;
+
 use fleetcast_core::tree::{Tree, TreeError, xor};
 use fleetcast_core::wire::{HEADER_LEN, PageKind};
 
@@ -63,7 +65,22 @@ impl Source {
         let files = self.components.get(usize::from(component)).ok_or_else(missing)?;
         let tree = self.release.tree(component).ok_or_else(missing)?;
         self.read_pages(component, tree, index, cell)?;
-        self.read_chunks(component, files, tree, index, cell)
+        self.read_chunks(component, files, tree, index, 0..usize::MAX, cell)
+    }
+
+    /// As [`Source::read`], but only the pages of the cell, and the chunk in one slot, if one is given, as its only chunk: what one
+    /// packet out of turn needs.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CellError`].
+    pub fn read_slot(&self, component: u8, index: u32, slot: Option<usize>, cell: &mut Cell) -> Result<(), CellError> {
+        let missing = || CellError::Range { component };
+        let files = self.components.get(usize::from(component)).ok_or_else(missing)?;
+        let tree = self.release.tree(component).ok_or_else(missing)?;
+        self.read_pages(component, tree, index, cell)?;
+        let first = slot.unwrap_or_default();
+        self.read_chunks(component, files, tree, index, first..first + usize::from(slot.is_some()), cell)
     }
 
     fn read_pages(&self, component: u8, tree: &Tree, index: u32, cell: &mut Cell) -> Result<(), CellError> {
@@ -98,6 +115,7 @@ impl Source {
         files: &Component,
         tree: &Tree,
         index: u32,
+        slots: Range<usize>,
         cell: &mut Cell,
     ) -> Result<(), CellError> {
         let geometry = tree.geometry();
@@ -107,13 +125,14 @@ impl Source {
             Some(number) => (&files.repair, number),
         };
         cell.chunk_len = geometry.chunk_len();
-        cell.chunks.resize(place.len as usize * cell.chunk_len, 0);
-        let offset = u64::from(first) * cell.chunk_len as u64;
+        let slots = slots.start..slots.end.min(place.len as usize);
+        cell.chunks.resize(slots.len() * cell.chunk_len, 0);
+        let offset = (u64::from(first) + slots.start as u64) * cell.chunk_len as u64;
         read_padded(file, &mut cell.chunks, offset).map_err(|source| self.read_error(component, offset, source))?;
         let page = cell.page.get(..place.len as usize * geometry.digest_len()).unwrap_or_default();
-        for (slot, chunk) in cell.chunks.chunks_exact(cell.chunk_len).enumerate() {
+        for (nth, (slot, chunk)) in slots.zip(cell.chunks.chunks_exact(cell.chunk_len)).enumerate() {
             if tree.check_chunk(page, slot, chunk).is_err() {
-                let offset = offset + (slot * cell.chunk_len) as u64;
+                let offset = offset + (nth * cell.chunk_len) as u64;
                 return Err(self.chunk_error(component, index < geometry.source_cells(), offset));
             }
         }

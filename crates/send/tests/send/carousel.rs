@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use fleetcast_core::fec::{Layers, layer_rate};
+use fleetcast_core::fec::{Layers, Schedule, layer_rate};
 use fleetcast_core::wire::{Object, Packet};
 use fleetcast_netlab::vectors;
 use fleetcast_send::batch::Batch;
@@ -36,6 +36,33 @@ fn is_manifest(packet: &[u8]) -> bool {
 /// A packet without its count.
 fn uncounted(packet: &[u8]) -> Vec<u8> {
     [&packet[..4], &packet[8..]].concat()
+}
+
+#[test]
+fn packets_out_of_turn_are_those_of_the_loop_and_do_not_disturb_it() {
+    for name in ["ok-three-components", "ok-mixed-geometry"] {
+        let release = Release::of(name);
+        let mut loop_only = Carousel::new(release.open().unwrap(), Phase(0), 256);
+        let mut carousel = Carousel::new(release.open().unwrap(), Phase(0), 256);
+        let schedule = Schedule::new(carousel.source().release().geometries().copied().collect(), 256);
+        let slots: Vec<_> = (0..schedule.cycle()).filter_map(|slot| schedule.at(slot)).collect();
+        let expected = packets(&mut loop_only, slots.len());
+        let mut batch = Batch::default();
+        // Backwards, so that none is what is loaded already.
+        for (number, slot) in slots.iter().enumerate().rev() {
+            batch.clear();
+            carousel.packet_of(*slot, &mut batch).unwrap();
+            let (packet, _) = batch.first_run().unwrap();
+            assert_eq!(uncounted(packet), uncounted(&expected[number]), "{name}: {slot:?}");
+            assert_eq!(packet.len(), carousel.len_of(*slot));
+        }
+        assert_eq!(carousel.progress(), (0, 0.0));
+        let after = packets(&mut carousel, slots.len());
+        for (number, (packet, expected)) in after.iter().zip(&expected).enumerate() {
+            assert_eq!(uncounted(packet), uncounted(expected), "{name}");
+            assert_eq!(Packet::decode(packet).unwrap().header.count as usize, slots.len() + number, "all are counted");
+        }
+    }
 }
 
 #[test]

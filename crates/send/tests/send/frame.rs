@@ -25,6 +25,10 @@ fn wrong_usage_is_exit_code_2() {
         (&["--dscp", "64"], "--dscp"),
         (&["--hops", "256"], "--hops"),
         (&["--nonsense"], "--nonsense"),
+        (&["--nack", "239.1.2.4"], "--nack"),
+        (&["--nack-share", "10"], "--nack"),
+        (&["--nack", "239.1.2.4:5001", "--nack-share", "51"], "--nack-share"),
+        (&["--nack", "239.1.2.4:5001", "--layers", "2"], "base layer"),
     ] {
         Done::run(&mut release.send("run", &[&to[..], args].concat())).failed(2, &[text]);
     }
