@@ -107,7 +107,7 @@ fn records(sender: &Host, text: &str) -> String {
 }
 
 /// `discovered` with exactly this group and source.
-fn is_from(event: &Value, group: &str, source: impl ToString) -> bool {
+fn is_from(event: &Value, group: &str, source: &impl ToString) -> bool {
     event["feeds"] == json!([{ "group": format!("{group}:4000"), "sources": [source.to_string()] }])
 }
 
@@ -178,7 +178,7 @@ fn a_device_follows_the_zone_and_stays_where_it_is_while_dns_fails() {
     let moved = "232.9.9.9";
     dns.zone(&records(&sender, &format!("\"group={moved}\"")));
     dns.start(true);
-    run.wait_until("discovered", |found| is_from(found, moved, sender.v4()));
+    run.wait_until("discovered", |found| is_from(found, moved, &sender.v4()));
     let _send = fleet.send(&sender, &second, &format!("--rate 20M --group {moved}:4000"));
     run.wait_until("installed", |installed| installed["release"]["sequence"] == 2);
     device.assert_runs(&second);
@@ -207,7 +207,7 @@ fn a_device_that_starts_without_dns_uses_what_it_remembers_and_asks_on() {
     dns.stop();
     let mut run = device.start(&dns.options());
     let found = run.wait_for("discovered");
-    assert!(is_from(&found, V4, sender.v4()) && found["origin"] == "remembered", "{found}");
+    assert!(is_from(&found, V4, &sender.v4()) && found["origin"] == "remembered", "{found}");
     let _send = fleet.send(&sender, &second, &format!("--rate 20M --group {V4}:4000"));
     run.wait_until("installed", |installed| installed["release"]["sequence"] == 2);
     device.assert_runs(&second);

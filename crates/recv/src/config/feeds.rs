@@ -52,14 +52,16 @@ pub(super) fn feeds((groups, at): Given, sources: Option<Given>) -> Result<Vec<F
     groups.into_iter().map(feed).collect()
 }
 
-/// How many layers; each must have a group of its own that can be joined.
-/// Gives each feed its layers. Returns how many are joined at most, of what DNS names too.
+/// Gives each feed its layers, each of which must have a group of its own that can be joined. Returns how many are joined at
+/// most, of what DNS names too.
 pub(super) fn layers(given: Option<(u8, Place)>, feeds: &mut [Feed]) -> Result<u8, ConfigError> {
     let Some((layers, at)) = given else { return Ok(MAX_LAYERS) };
     if !(1..=MAX_LAYERS).contains(&layers) {
         return Err(at.wrong(format_args!("{layers}, where 1 to {MAX_LAYERS} are possible")));
     }
-    feeds.iter_mut().for_each(|feed| feed.layers = layers);
+    for feed in feeds.iter_mut() {
+        feed.layers = layers;
+    }
     let mut groups = Vec::new();
     for (feed, layer) in feeds.iter().flat_map(|feed| (0..layers).map(move |layer| (feed, layer))) {
         let none = || at.wrong(format_args!("there are not enough addresses above {} for the layers", feed.group));
