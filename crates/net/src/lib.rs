@@ -16,6 +16,7 @@ mod interface;
 mod membership;
 mod receiver;
 mod sender;
+mod source;
 mod sys;
 mod unicast;
 
@@ -25,6 +26,7 @@ pub use interface::{Interface, InterfaceError, InterfaceState};
 pub use membership::{GroupError, Membership, check_membership};
 pub use receiver::{ReceiveOptions, Receiver};
 pub use sender::{SendOptions, Sender};
+pub use source::{endpoint_number, source_number};
 pub use unicast::{UnicastError, UnicastReceiver, UnicastSender};
 
 /// Most bytes one UDP datagram over IPv4 can carry; a batch for one system call obeys the

@@ -1,8 +1,8 @@
 //! A fleet on the bench: the real programs in their hosts, releases for them, and what they tell.
 //!
 //! The programs are the examples `lab-sign`, `lab-send` and `lab-recv` of this crate, which call what
-//! the real `main`s call: examples are built with the tests, and so are never older than them. With a
-//! selection like `--test e2e_loss` cargo leaves them out; add `--examples`.
+//! the real `main`s call: examples are built with all tests, and so are never older than them. With a
+//! selection like `--test e2e_loss` cargo leaves them out: first run `cargo build -p fleetcast-netlab --examples`.
 
 mod device;
 mod release;

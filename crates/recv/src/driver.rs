@@ -5,14 +5,14 @@ mod care;
 mod end;
 mod layering;
 
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use fleetcast_cli::CommandError;
 use fleetcast_core::time::Instant;
 use fleetcast_install::RealFs;
+use fleetcast_net::source_number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
@@ -471,19 +471,4 @@ async fn batch(
     })
     .await?;
     Ok(result.map(|outcome| (outcome, heard)))
-}
-
-/// A sender's number: of its address without the port, so that more ports do not get it a larger share of the buffer of
-/// waiting packets \[T-11\].
-pub(crate) fn source_number(from: SocketAddr) -> u64 {
-    match from.ip() {
-        IpAddr::V4(v4) => u32::from(v4).into(),
-        IpAddr::V6(v6) => hash(v6),
-    }
-}
-
-fn hash(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }

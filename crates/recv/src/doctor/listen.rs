@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use fleetcast_core::time::Instant;
 use fleetcast_install::record::Record;
-use fleetcast_net::{Interface, JoinError, Membership, ReceiveOptions, Receiver};
+use fleetcast_net::{Interface, JoinError, Membership, ReceiveOptions, Receiver, source_number};
 
 use super::air::Air;
 use super::{Finding, Level, tables};
 use crate::config::{Config, Feed};
 use crate::device;
-use crate::driver::source_number;
 
 /// Other senders that are named.
 const MAX_STRANGERS: usize = 4;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use fleetcast_core::session::Arrival;
 use fleetcast_core::time::Instant;
+use fleetcast_net::endpoint_number;
 
-use super::hash;
 use crate::config::{Config, Feed};
 use crate::events::Event;
 use crate::layers::Control;
@@ -48,10 +48,10 @@ impl Layering {
         (0..joined).flat_map(|layer| self.feeds.iter().filter_map(move |feed| feed.layer(layer))).collect()
     }
 
-    /// A datagram has come. Senders are told apart by address and port: several may run on one machine.
+    /// A datagram has come.
     pub(super) fn note(&mut self, now: Instant, from: SocketAddr, arrival: Option<Arrival>) {
         if let (Some(control), Some(arrival)) = (&mut self.control, arrival) {
-            control.note(now, hash(from), arrival);
+            control.note(now, endpoint_number(from), arrival);
         }
     }
 

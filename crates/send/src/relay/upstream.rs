@@ -1,12 +1,13 @@
 //! What a relay hears: groups on one interface, a copy by unicast from one host, or both.
 
 use std::cell::RefCell;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use fleetcast_cli::CommandError;
-use fleetcast_net::{Interface, InterfaceError, JoinError, Membership, ReceiveOptions, Receiver, UnicastReceiver};
+use fleetcast_net::{
+    Interface, InterfaceError, JoinError, Membership, ReceiveOptions, Receiver, UnicastReceiver, source_number,
+};
 
 use super::report::Event;
 
@@ -133,18 +134,6 @@ impl Upstream {
         Lost {
             by_kernel: groups.by_kernel + unicast.map_or(0, |net| net.dropped().unwrap_or_default()),
             overlong: groups.overlong + unicast.map_or(0, UnicastReceiver::overlong),
-        }
-    }
-}
-
-/// A sender's number: of its address without the port, so that more ports do not get it a larger share.
-fn source_number(from: SocketAddr) -> u64 {
-    match from.ip() {
-        IpAddr::V4(v4) => u32::from(v4).into(),
-        IpAddr::V6(v6) => {
-            let mut hasher = DefaultHasher::new();
-            v6.hash(&mut hasher);
-            hasher.finish()
         }
     }
 }
