@@ -1,6 +1,7 @@
 //! The command line of `fleetcast-send`: one module per command, each `Args` and `run`.
 
 mod check;
+mod path;
 mod relay;
 mod release;
 mod run;

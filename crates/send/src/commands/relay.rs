@@ -11,6 +11,7 @@ use fleetcast_net::{
     Interface, JoinError, Membership, ReceiveOptions, SendOptions, Sender, UnicastError, UnicastReceiver, UnicastSender,
 };
 
+use super::path::PathArgs;
 use super::release::trusted_keys;
 use super::run::{not_opened, stop_signal};
 use crate::pacing::{Pace, Pacer};
@@ -106,25 +107,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "OCTETS", default_value_t = 1500, value_parser = clap::value_parser!(u16).range(84..=8972))]
     max_packet: u16,
 
-    /// TTL or hop limit of what goes to the group: 1 reaches devices on the same link, more goes beyond routers
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    hops: u8,
-
-    /// Differentiated services code point, 0 to 63
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..64))]
-    dscp: u8,
-
-    /// UDP source port of what goes to the group; 0 lets the system choose
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    source_port: u16,
-
-    /// Keep what goes to the group from receivers on this host
-    #[arg(long)]
-    no_loopback: bool,
-
-    /// Hand packets to the system one by one, without segmentation offload
-    #[arg(long)]
-    no_gso: bool,
+    #[command(flatten)]
+    path: PathArgs,
 
     /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
@@ -204,15 +188,7 @@ impl Args {
                     return usage(format!("{group} on {name} is upstream and downstream: the relay would hear itself"));
                 }
                 ready.downstream.push(format!("{group} on {}", interface.name()));
-                let options = SendOptions {
-                    hops: self.hops,
-                    dscp: self.dscp,
-                    loopback: !self.no_loopback,
-                    source_port: self.source_port,
-                    gso: !self.no_gso,
-                    buffer: Some(buffer),
-                    ..SendOptions::new(group, interface)
-                };
+                let options = SendOptions { buffer: Some(buffer), ..self.path.options(group, interface) };
                 Some(Sender::open(&options).map_err(not_opened)?)
             }
             _ => None,
@@ -226,7 +202,7 @@ impl Args {
                 return usage(format!("--to {to} is there twice"));
             }
             ready.downstream.push(to.to_string());
-            hosts.push(UnicastSender::open(to, self.dscp, buffer).map_err(no_unicast)?);
+            hosts.push(UnicastSender::open(to, self.path.dscp, buffer).map_err(no_unicast)?);
         }
         Ok(Downstream::new(group, hosts))
     }

@@ -12,6 +12,7 @@ use fleetcast_core::nack::release_of;
 use fleetcast_net::{Interface, OpenError, SendError, SendOptions, Sender};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::path::PathArgs;
 use super::release::ReleaseArgs;
 use crate::carousel::{Carousel, Phase};
 use crate::clock::{Clock, Share};
@@ -89,25 +90,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cycles: Option<u64>,
 
-    /// TTL or hop limit: 1 reaches devices on the same link, more goes beyond routers
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    hops: u8,
-
-    /// Differentiated services code point, 0 to 63
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..64))]
-    dscp: u8,
-
-    /// UDP source port; 0 lets the system choose
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    source_port: u16,
-
-    /// Keep the packets from receivers on this host
-    #[arg(long)]
-    no_loopback: bool,
-
-    /// Hand packets to the system one by one, without segmentation offload
-    #[arg(long)]
-    no_gso: bool,
+    #[command(flatten)]
+    path: PathArgs,
 
     /// Answer requests of receivers for what they lack: join this feedback group on the interface, or listen at this address of
     /// this host. Without it, nothing is read from the network. Only with one layer
@@ -149,15 +133,7 @@ impl Args {
         }
         let interface = Interface::find(&self.interface)
             .map_err(|e| CommandError::failed(e).hint("name one of them: --interface NAME"))?;
-        let options = SendOptions {
-            hops: self.hops,
-            dscp: self.dscp,
-            loopback: !self.no_loopback,
-            source_port: self.source_port,
-            gso: !self.no_gso,
-            upper_groups: groups.upper.clone(),
-            ..SendOptions::new(groups.base, interface)
-        };
+        let options = SendOptions { upper_groups: groups.upper.clone(), ..self.path.options(groups.base, interface) };
         Sender::open(&options).map_err(not_opened)
     }
 
