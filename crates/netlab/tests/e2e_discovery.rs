@@ -108,7 +108,7 @@ fn records(sender: &Host, text: &str) -> String {
 
 /// `discovered` with exactly this group and source.
 fn is_from(event: &Value, group: &str, source: &impl ToString) -> bool {
-    event["feeds"] == json!([{ "group": format!("{group}:4000"), "sources": [source.to_string()] }])
+    event["feeds"] == json!([{ "group": format!("{group}:4000"), "sources": [source.to_string()], "layers": 1 }])
 }
 
 fn remembered(fleet: &Fleet, device: &str) -> PathBuf {
@@ -151,6 +151,24 @@ fn a_device_that_knows_a_domain_only_installs_from_the_senders_that_dns_names() 
         assert!(code == 0 && report.to_string().contains("\"discovered\""), "{report}");
         dns.stop();
     }
+}
+
+#[test]
+fn a_device_that_knows_a_domain_only_joins_the_layers_that_dns_names() {
+    let Some(fleet) = Fleet::new("dnslayers") else { return };
+    let release = fleet.release(1, &noise(1, 32 << 20));
+    let sender = fleet.host("sender");
+    let mut dns = Dns::new(&fleet);
+    dns.zone(&records(&sender, &format!("\"group={V4}\" \"layers=3\"")));
+    dns.start(true);
+    let device = fleet.device("device", &["app"]);
+    let mut run = device.start(&format!("--once {}", dns.options()));
+    let found = run.wait_for("discovered");
+    assert_eq!(found["feeds"][0]["layers"], 3, "{found}");
+    let _send = fleet.send(&sender, &release, &format!("--layers 3 --rate 20M --group {V4}:4000"));
+    run.wait_until("layers", |event| event["joined"] == 3 && event["code"] == "kept");
+    run.success();
+    device.assert_runs(&release);
 }
 
 #[test]
