@@ -1,13 +1,13 @@
 //! Relays: what verified crosses, and nothing else does.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetcast_netlab::fleet::{Device, Fleet, GROUP, Release, Run, count, noise};
 use fleetcast_netlab::netns::{Host, INTERFACE, Lab, SECOND_INTERFACE, Signal};
@@ -15,6 +15,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Most a relay may ever have in memory, in KiB. It is not optimised here.
 const RSS_KIB: u64 = 24 * 1024;
+
+/// Time after which a packet is no copy of what a relay has just sent: its window is 0.4 s.
+const AFTER_WINDOW: Duration = Duration::from_millis(800);
 
 /// A site's own link, with a relay on it and on the sender's.
 struct Site {
@@ -110,9 +113,10 @@ fn a_device_behind_a_relay_completes_and_no_forged_packet_crosses() {
         let over = Over(&is_over);
         let crossed = scope.spawn(|| hear(&far, &is_over, |_, packet| content(packet)));
         let heard = scope.spawn(|| hear(&near, &is_over, |_, _| ()).len());
-        // Copies with one wrong octet of all that the sender sends.
+        // Copies with one wrong octet of all that the sender sends, at once and when they are no copies of what went just now.
         scope.spawn(|| {
             let mut random = fastrand::Rng::with_seed(7);
+            let mut late = VecDeque::new();
             hear(&model, &is_over, |from, genuine| {
                 if from != sender.v4() {
                     return false;
@@ -121,7 +125,12 @@ fn a_device_behind_a_relay_completes_and_no_forged_packet_crosses() {
                 let at = random.usize(8..packet.len());
                 packet[at] ^= random.u8(1..);
                 wrong.lock().unwrap().insert(content(&packet));
-                mouth.send(&packet).is_ok()
+                let is_sent = mouth.send(&packet).is_ok();
+                late.push_back((Instant::now(), packet));
+                match late.pop_front_if(|(since, _)| since.elapsed() > AFTER_WINDOW) {
+                    Some((_, packet)) => mouth.send(&packet).is_ok() && is_sent,
+                    None => is_sent,
+                }
             });
         });
         let mut relay = site.start(&fleet, "--rate 20M");
