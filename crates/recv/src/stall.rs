@@ -74,14 +74,15 @@ pub(crate) const fn verified(counters: &Counters) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use fleetcast_core::manifest::Uuid;
     use fleetcast_core::session::{Config, Policy, Receiver, Wave};
     use fleetcast_core::trust::{PublicKey, TrustedKeys};
 
     use super::*;
 
-    fn receiver() -> Receiver {
+    /// Keys and policy of a device that takes nothing.
+    pub(crate) fn nobody() -> (TrustedKeys, Policy) {
         // The base point of the curve: a valid key whose secret nobody needs here.
         let mut key = [0x66; 32];
         key[0] = 0x58;
@@ -98,6 +99,11 @@ mod tests {
             wave: Wave::Fixed(0),
             max_packet: 1500,
         };
+        (trust, policy)
+    }
+
+    fn receiver() -> Receiver {
+        let (trust, policy) = nobody();
         Receiver::new(Config { trust, policy, staging: 256, seed: 1 })
     }
 

@@ -151,12 +151,16 @@ pub struct Progress {
     pub nack: Option<nack::Counts>,
 }
 
-/// An event as a line of JSON.
-#[derive(Serialize)]
-struct Line<'a> {
-    v: u8,
-    #[serde(flatten)]
-    event: &'a Event,
+/// An event of any command as a line of JSON.
+pub(crate) fn json_line(event: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Line<'a, E> {
+        v: u8,
+        #[serde(flatten)]
+        event: &'a E,
+    }
+    // An event holds nothing that JSON cannot.
+    serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default()
 }
 
 /// Where events go.
@@ -177,7 +181,7 @@ impl Reporter {
         if json {
             Self::Json(Lines::new())
         } else if std::io::stderr().is_terminal() {
-            Self::Terminal(bar(STEPS, "{msg:>12} [{bar:30}] {percent:>3} %  {prefix}"))
+            Self::Terminal(bar(Some(STEPS), "{msg:>12} [{bar:30}] {percent:>3} %  {prefix}"))
         } else {
             Self::Lines
         }
@@ -188,8 +192,7 @@ impl Reporter {
     pub fn tell(&self, event: &Event) {
         match self {
             Self::Json(lines) => {
-                // An event holds nothing that JSON cannot.
-                let line = serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default();
+                let line = json_line(event);
                 match event {
                     Event::Progress(_) | Event::Cycle { .. } => lines.offer(line),
                     _ => lines.send(line),
@@ -207,12 +210,13 @@ pub fn check_bar(json: bool) -> ProgressBar {
     if json {
         return ProgressBar::hidden();
     }
-    bar(0, "{msg:>12} [{bar:30}] {percent:>3} %  {binary_bytes_per_sec}, {eta} left").with_message("checking")
+    bar(Some(0), "{msg:>12} [{bar:30}] {percent:>3} %  {binary_bytes_per_sec}, {eta} left").with_message("checking")
 }
 
-fn bar(steps: u64, template: &str) -> ProgressBar {
+/// A line on the terminal that changes, of so many steps, if they are known.
+pub(crate) fn bar(steps: Option<u64>, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr()).with_style(style)
+    ProgressBar::with_draw_target(steps, ProgressDrawTarget::stderr()).with_style(style)
 }
 
 fn tell_beside(bar: &ProgressBar, event: &Event) {

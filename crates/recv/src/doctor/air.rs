@@ -160,30 +160,12 @@ fn advice(reason: RefuseReason) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use fleetcast_core::manifest::Uuid;
-    use fleetcast_core::session::Wave;
-    use fleetcast_core::trust::PublicKey;
-
     use super::*;
+    use crate::stall::tests::nobody;
 
     /// Levels and codes of what is said about these packets.
     fn findings(packets: &[&[u8]]) -> Vec<(Level, &'static str)> {
-        // The base point of the curve: a valid key whose secret nobody needs here.
-        let mut key = [0x66; 32];
-        key[0] = 0x58;
-        let trust = TrustedKeys::new(vec![PublicKey::from_bytes(key).unwrap()], 1).unwrap();
-        let policy = Policy {
-            vendor: Uuid([0; 16]),
-            classes: vec![],
-            targets: vec![],
-            installed: None,
-            seen: None,
-            trial: None,
-            failed: None,
-            hardware: None,
-            wave: Wave::Fixed(0),
-            max_packet: 1500,
-        };
+        let (trust, policy) = nobody();
         let mut air = Air::new(&trust, policy);
         for packet in packets {
             air.take(Instant::from_micros(0), 1, packet);

@@ -7,13 +7,10 @@ use std::fmt;
 use std::io::IsTerminal;
 
 use fleetcast_cli::Lines;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use serde::Serialize;
 
-use crate::report::Rate;
-
-/// Version of the JSON form.
-const VERSION: u8 = 1;
+use crate::report::{Rate, bar, json_line};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -111,14 +108,6 @@ pub struct Progress {
     pub totals: Totals,
 }
 
-/// An event as a line of JSON.
-#[derive(Serialize)]
-struct Line<'a> {
-    v: u8,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
 /// Where events go.
 #[derive(Debug)]
 pub enum Reporter {
@@ -140,16 +129,14 @@ impl Reporter {
         if !std::io::stderr().is_terminal() {
             return Self::Lines;
         }
-        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self::Terminal(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style))
+        Self::Terminal(bar(None, "{msg}"))
     }
 
     /// Tells an event. As JSON, the ones like which another will follow are dropped while a reader of stdout does not read.
     pub fn tell(&self, event: &Event) {
         match (self, event) {
             (Self::Json(lines), _) => {
-                // An event holds nothing that JSON cannot.
-                let line = serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default();
+                let line = json_line(event);
                 if let Event::Progress(_) = event { lines.offer(line) } else { lines.send(line) }
             }
             (Self::Terminal(bar), Event::Progress(progress)) => bar.set_message(progress.to_string()),
