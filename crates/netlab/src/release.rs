@@ -6,7 +6,7 @@ use fleetcast_core::fec::{ChunkIo, Decoder};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
 use fleetcast_core::tree::Geometry;
-use fleetcast_core::trust::{PublicKey, TrustedKeys};
+use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
 
 use fleetcast_sign::keys::SecretKey;
 use fleetcast_sign::release::{Coding, Draft, Wanted, plan};
@@ -28,9 +28,9 @@ pub const CLASS: Uuid = Uuid(*b"\xbe\xeb\x81\x2d\xff\x36\x5b\x67\x83\x7e\xf9\x54
 ///
 /// If the vectors are damaged.
 #[must_use]
-pub fn trust() -> TrustedKeys {
+pub fn trust() -> Trust {
     let key = unhex(one("statement/ok-minimal").get("trust"));
-    TrustedKeys::new(vec![PublicKey::from_bytes(key.try_into().unwrap()).unwrap()], 1).unwrap()
+    TrustedKeys::new(vec![PublicKey::from_bytes(key.try_into().unwrap()).unwrap()], 1).unwrap().into()
 }
 
 /// A release with its images.
@@ -127,6 +127,8 @@ pub fn policy() -> Policy {
         hardware: None,
         wave: Wave::Fixed(0),
         max_packet: 1500,
+        has_floors: true,
+        built: 0,
     }
 }
 
