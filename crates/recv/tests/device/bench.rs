@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetcast_core::manifest::Manifest;
-use fleetcast_core::manifest::{Share, Token};
+use fleetcast_core::manifest::{Manifest, Share, Token};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_core::trust::{Verified, verify};

@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 
-use fleetcast_core::manifest::Manifest;
-use fleetcast_core::manifest::Token;
+use fleetcast_core::manifest::{Manifest, Token};
 use fleetcast_core::release::{HEAD_LEN, Layout, decode_head};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
