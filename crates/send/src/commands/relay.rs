@@ -34,6 +34,7 @@ const MIN_RATE: u64 = 64_000;
 /// the images. What cannot be sent in time is dropped, chunks before manifests and pages: the carousel repeats it.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
+#[command(group(ArgGroup::new("trusted").required(true).multiple(true)))]
 #[command(group(ArgGroup::new("heard").required(true).multiple(true)))]
 #[command(group(ArgGroup::new("destinations").required(true).multiple(true)))]
 #[command(after_help = "\
@@ -52,11 +53,10 @@ Examples:
 
 A packet that comes twice within 0.4 s, by two ways or from two senders, goes on once; so relays in a circle do no harm.
 Events (--json): ready, release, root, progress (each second), quiet, warning, rejoined, reopened, stopped.
-Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 wrong usage,
-3 root refused.")]
+Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 wrong usage, 3 root refused.")]
 pub(super) struct Args {
     /// Public key that must have signed a release; may be repeated
-    #[arg(long, value_name = "FILE", required_unless_present = "root")]
+    #[arg(long, value_name = "FILE", group = "trusted")]
     trust: Vec<PathBuf>,
 
     /// How many of the keys must have signed
@@ -65,7 +65,7 @@ pub(super) struct Args {
 
     /// Root to start from, with all that follow it as they come: give the oldest that a device behind the relay was made with,
     /// for older ones are not passed on. It walks anew at each start
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["trust", "threshold"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["trust", "threshold"], group = "trusted")]
     root: Option<PathBuf>,
 
     /// Multicast group and UDP port to hear; may be repeated, as for a session in layers

@@ -181,7 +181,7 @@ fn the_chain_goes_out_with_the_beacon_and_one_that_takes_its_place_is_next() {
         let mut heard = Vec::new();
         let replace = |statement: &[u8]| {
             release.folder.write("next", statement);
-            fs::rename(release.path("next"), release.path("current.beacon")).unwrap();
+            rustix::fs::rename(release.path("next"), release.path("current.beacon")).unwrap();
         };
         let mut is_replaced = false;
         while !notices(&heard).iter().any(|(.., statement)| *statement == second) {
@@ -229,7 +229,7 @@ fn a_beacon_file_is_taken_again_when_it_is_whole_and_gone_files_are_told_once() 
     let source = release.open().unwrap();
     let manifest = source.release().manifest();
     let mut notices = Notices::open(&roots, Some(&path)).unwrap();
-    let in_time = Duration::from_secs(1500);
+    let in_time = Duration::from_mins(25);
     assert!(notices.concerns(manifest, in_time).is_empty());
     let issued = |notices: &Notices| -> u64 { Beacon::clone(notices.beacon().unwrap().beacon()).issued };
     let mut look = |unix: u64, room: usize| -> (Vec<&'static str>, u64) {
