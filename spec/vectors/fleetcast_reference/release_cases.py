@@ -1,5 +1,6 @@
 """Vectors of the layers `release` and `session`."""
 
+from . import cbor
 from .curve import Key
 from .packet import CHUNK, PAGE, PARITY, chunk_id
 from .release import STATEMENT_EVERY, Input, Release
@@ -66,6 +67,9 @@ def files(release: Release):
     yield bad("truncated", "no-records", "ends after the statement", whole[:first])
     yield bad("truncated", "in-record", "the last octet is missing", whole[:-1])
     yield bad("truncated", "record", "the last record is missing", whole[:-record])
+    payload = cbor.encode(release.payload)
+    unsigned = b"\x82" + payload + b"\x80"
+    yield bad("template", "unsigned", "an unsigned release file", whole[:8] + len(unsigned).to_bytes(4, "big") + unsigned + whole[first:], "X-4")
     yield bad("trailing", "octet", "one octet after the last record", whole + b"\0")
     yield bad("trailing", "record", "the last record twice", whole + whole[-record:])
     rule = "X-1 T-8"
