@@ -209,7 +209,7 @@ fn bare_keys_sign_the_first_root_of_their_vendor_only() {
     let mut device = Device::new(bare());
     device.hear_root(1, &signed_root(&Root { vendor: Uuid([5; 16]), ..one.clone() }, &["release", "a"]));
     device.hear_root(1, &signed_root(&one, &["a"]));
-    assert_eq!((device.dropped("scope"), device.dropped("threshold"), device.receiver.trust().version()), (1, 1, 0));
+    assert_eq!((device.dropped("vendor"), device.dropped("threshold"), device.receiver.trust().version()), (1, 1, 0));
     device.hear_root(1, &signed_root(&one, &["release", "a"]));
     assert_eq!(device.receiver.trust().version(), 1);
     device.hear_manifest(&manifest(3, &["release"]));
