@@ -276,25 +276,25 @@ fn a_beacon_decides_which_releases_are_current() {
 #[test]
 fn stepping_stones_are_entries_of_their_own() {
     let (stone, last) = (manifest(12, &["r"]), manifest(20, &["r"]));
-    let entry = |statement: &[u8], sequence| fleetcast_core::beacon::Current {
+    let entry = |statement: &[u8], sequence, security_version| fleetcast_core::beacon::Current {
         class: CLASS,
         sequence,
         digest: digest(statement),
-        security_version: 0,
+        security_version,
     };
     let both = Beacon {
         vendor: release::VENDOR,
         issued: 1000,
         until: 2000,
         root: 1,
-        current: vec![entry(&stone, 12), entry(&last, 20)],
+        current: vec![entry(&stone, 12, 0), entry(&last, 20, 7)],
     };
     let mut device = Device::with(trust(&root(1, &["a"], &["r"], &["b"]), &["a"]), device_policy());
     device.hear_beacon(&sign(StatementKind::Beacon, &both.encode().unwrap(), &["b"]));
     device.hear_manifest(&stone);
     assert_eq!(device.store.begun, [12]);
     device.hear_manifest(&manifest(13, &["r"]));
-    assert_eq!(device.dropped("superseded"), 1);
+    assert_eq!(device.dropped("security-version"), 1);
 }
 
 #[test]
@@ -363,6 +363,16 @@ fn a_root_forgets_what_a_revoked_beacon_key_said_its_time_included() {
     assert_eq!(device.store.begun, [15]);
     device.hear_beacon(&beacon(2, 1_800_000_000, (15, digest(&manifest(15, &["r"]))), &["b"]));
     assert_eq!(device.store.beacons, [far, 1_800_000_000]);
+}
+
+#[test]
+fn a_statement_under_the_number_of_another_kind_is_not_remembered_as_refused() {
+    let mut device = Device::new(Trust::from(role(1, &["release"])));
+    let statement = manifest(3, &["release"]);
+    device.hear_root(1, &statement);
+    assert_eq!(device.dropped("threshold"), 1);
+    device.hear_manifest(&statement);
+    assert_eq!(device.store.begun, [3]);
 }
 
 #[test]

@@ -35,10 +35,10 @@ def accept(octets: bytes, trusted: Trust) -> dict:
 
 def take(octets: bytes, trusted: Trust, newest: bytes | None) -> dict:
     """The beacon that replaces `newest`, a statement too (B-3)."""
+    payload, _ = statement.parse(octets)
+    require(newest is None or payload != statement.parse(newest)[0], "duplicate")
     beacon = accept(octets, trusted)
-    if newest is not None:
-        require(statement.parse(octets)[0] != statement.parse(newest)[0], "duplicate")
-        require(beacon[2] > accept(newest, trusted)[2], "beacon-replay")
+    require(newest is None or beacon[2] > accept(newest, trusted)[2], "beacon-replay")
     return beacon
 
 
