@@ -366,16 +366,6 @@ fn a_root_forgets_what_a_revoked_beacon_key_said_its_time_included() {
 }
 
 #[test]
-fn a_statement_under_the_number_of_another_kind_is_not_remembered_as_refused() {
-    let mut device = Device::new(Trust::from(role(1, &["release"])));
-    let statement = manifest(3, &["release"]);
-    device.hear_root(1, &statement);
-    assert_eq!(device.dropped("threshold"), 1);
-    device.hear_manifest(&statement);
-    assert_eq!(device.store.begun, [3]);
-}
-
-#[test]
 fn a_beacon_key_signs_no_release_and_no_root() {
     let trust = trust(&root(1, &["a"], &["r"], &["b"]), &["a"]);
     assert_eq!(refusal(&manifest(3, &["b"]), &trust), "threshold");

@@ -6,8 +6,7 @@ use std::collections::HashSet;
 use fleetcast_core::session::{Verifier, VerifierConfig};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_core::wire::{HEADER_LEN, Header, Object, Packet, PageKind, StatementKind, Tsi};
-use fleetcast_netlab::authority::{beacon, root, signed_root};
+use fleetcast_core::wire::{HEADER_LEN, Object, Packet, PageKind};
 use fleetcast_netlab::release::{Release, trust};
 
 fn verifier(releases: usize) -> Verifier {
@@ -222,35 +221,4 @@ fn a_release_with_packets_too_large_is_refused_once() {
     assert!(packets.iter().skip(1).any(is_large), "no packet is too large");
     assert_eq!(verifier.counters().dropped_for("packet-size"), 1);
     assert!(carried(&verifier).is_empty());
-}
-
-#[test]
-fn roots_pass_under_their_number_and_beacons_unless_a_later_one_is_known() {
-    let mut verifier = verifier(4);
-    let release = made(5, 3);
-    let packets = cycle(&release);
-    let tsi = Packet::decode(&packets[0]).unwrap().header.tsi;
-    feed_all(&mut verifier, at(1), &packets);
-    let mut hear = |kind, number, tsi, statement: &[u8]| {
-        let header = Header { layer: 0, count: 0, tsi, object: Object::Statement { kind, number } };
-        let datagram = [&header.encode()[..], statement].concat();
-        feed(&mut verifier, at(2), 1, &datagram) == [datagram]
-    };
-    let number = |version| signed_root(&root(version, &["a"], &["release"], &["b"]), &["release", "a"]);
-    let (one, two) = (number(1), number(2));
-    assert!(!hear(StatementKind::Root, 2, tsi, &one), "under the number of another");
-    assert!(!hear(StatementKind::Root, 1, Tsi([9; 4]), &one), "under the TSI of no release, but it is taken");
-    assert!(hear(StatementKind::Root, 1, tsi, &one));
-    assert!(!hear(StatementKind::Root, 3, tsi, &two));
-    assert!(hear(StatementKind::Root, 2, tsi, &two));
-    assert!(hear(StatementKind::Root, 1, tsi, &one), "older ones of the chain pass again");
-    assert!(!hear(StatementKind::Root, 1, tsi, &two));
-    let beacon = |issued| beacon(2, issued, (5, [7; 32]), &["b"]);
-    assert!(hear(StatementKind::Beacon, 0, tsi, &beacon(1000)));
-    assert!(hear(StatementKind::Beacon, 0, tsi, &beacon(1000)));
-    assert!(hear(StatementKind::Beacon, 0, tsi, &beacon(1001)));
-    assert!(!hear(StatementKind::Beacon, 0, tsi, &beacon(1000)), "a replay");
-    assert_eq!(carried(&verifier), [5]);
-    let (root_version, replay) = ("root-version", "beacon-replay");
-    assert_eq!([root_version, replay].map(|code| verifier.counters().dropped_for(code)), [3, 1]);
 }

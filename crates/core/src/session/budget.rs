@@ -1,10 +1,7 @@
 //! Limits on what unverified statements may cost: verifications a second, and a memory of what came of them.
 
-use sha2::{Digest as _, Sha256};
-
 use super::staging::BUCKETS;
 use crate::time::Instant;
-use crate::wire::StatementKind;
 
 /// Signatures that may be verified a second for the sources of one bucket, and in a burst: a statement may have as many.
 const RATE: u64 = 8;
@@ -43,12 +40,6 @@ impl Budget {
         bucket.tokens = left;
         true
     }
-}
-
-/// What a statement is known by: all its octets, and its kind, which anyone can replace in the header of a genuine one: what
-/// does not verify as one kind may do so as another \[S-10\].
-pub(super) fn statement_digest(kind: StatementKind, statement: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update([kind as u8]).chain_update(statement).finalize().into()
 }
 
 /// The newest statements of which the same is known, by a SHA-256.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use sha2::{Digest as _, Sha256};
 
-use super::budget::{Remembered, statement_digest};
+use super::budget::Remembered;
 use super::candidate::Candidate;
 use super::counters::count;
 use super::{DECLINED_FOR, MAX_CANDIDATES, Receiver, RefuseReason, ResumeError, Step, Work};
@@ -36,7 +36,7 @@ impl Receiver {
                 count(&mut self.counters.duplicates);
                 return Ok(());
             }
-            let digest = statement_digest(kind, statement);
+            let digest = Sha256::digest(statement).into();
             if self.unsuitable.contains(&payload_digest) || self.refused.contains(&digest) {
                 return Err("refused-before");
             }
