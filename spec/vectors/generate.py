@@ -13,14 +13,14 @@ sys.dont_write_bytecode = True  # leave nothing in the tree but the vectors
 
 from fleetcast_reference import (  # noqa: E402
     Refused, beacon, beacon_cases, code_cases, freshness_cases, grant_cases, manifest_cases, nack, nack_cases, packet,
-    packet_cases, release, release_cases, root_cases, schedule_cases, statement, statement_cases, trust)
+    packet_cases, release, release_cases, root_cases, schedule_cases, statement, statement_cases, trust, walk_cases)
 from fleetcast_reference.vector import Vector  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 LAYERS = ["packet", "statement", "fec", "geometry", "release", "session", "schedule", "nack", "root", "walk", "beacon",
           "beacon-policy", "freshness"]
 MODULES = [packet_cases, statement_cases, manifest_cases, grant_cases, code_cases, release_cases, schedule_cases,
-           nack_cases, root_cases, beacon_cases, freshness_cases]
+           nack_cases, root_cases, walk_cases, beacon_cases, freshness_cases]
 
 
 def judge(vector: Vector, files: dict[str, Vector]) -> str:

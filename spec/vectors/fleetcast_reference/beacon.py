@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from . import Refused, require, statement, trust
-from .statement import check_array, check_map, check_type
+from .statement import check_array, check_map
 from .trust import MAX_TIME, Trust, ascending
 
 TYPES = {0: int, 1: bytes, 2: int, 3: int, 4: int, 5: list}

@@ -6,7 +6,7 @@ import struct
 from .cbor import Pairs, Raw, decode, encode
 from .release import CLASS
 from .roots import (
-    A1, B1, B2, CAMERA, CLASSES, DAY, ISSUED, OTHER_VENDOR, R1, RELEASE, THIEF, beacon, beacon_statement, entry, grant,
+    A1, B1, B2, CAMERA, CLASSES, DAY, ISSUED, OTHER_VENDOR, R1, RELEASE, THIEF, beacon, beacon_statement, entry,
     manifest_statement, role, root, root_statement)
 from .statement import MANIFEST, ROOT, parse, signed, statement
 from .statement_cases import manifest
@@ -23,7 +23,8 @@ def vector(name, expect, requirement, comment, octets, anchor=None, newest=None)
     if expect == "ok":
         value = decode(parse(octets)[0])
         fields |= {"issued": value[2], "until": value[3], "newest-root": value[4],
-                   "current": [f"{uuid.hex()},{sequence},{digest.hex()},{security}" for uuid, sequence, digest, security in value[5]]}
+                   "current": [f"{uuid.hex()},{sequence},{digest.hex()},{security}" for uuid, sequence, digest,
+                               security in value[5]]}
     return Vector("beacon", f"{expect}-{name}", expect, requirement, comment, fields, octets)
 
 
@@ -35,7 +36,8 @@ def good():
     yield ok("other-key", "K-5", "signed by the other of two beacon keys", beacon(), B2)
     two = {"root": root_statement(root(beacon=role(2, B1, B2)), R1).hex()}
     yield ok("two-keys", "K-5", "a beacon role of threshold 2", beacon(), B1, B2, anchor=two)
-    sixteen = sorted([entry(i, stream(f"digest {i}", 32), i, uuid) for uuid in CLASSES for i in range(1, 9)], key=lambda e: e[:2])
+    sixteen = sorted([entry(i, stream(f"digest {i}", 32), i, uuid) for uuid in CLASSES for i in range(1, 9)],
+                     key=lambda e: e[:2])
     yield ok("16-entries", "B-1 B-2", "eight entries for each of two classes", beacon(entries=sixteen))
     yield ok("least-values", "B-2", "every number as small as it may be",
              beacon(0, 1, 1, [entry(1, bytes(32), 0)]))
@@ -43,12 +45,14 @@ def good():
              beacon((1 << 40) - 1 - 90 * DAY, 90 * DAY, 65535, [entry((1 << 63) - 1, b"\xff" * 32, (1 << 32) - 1)]))
     yield ok("older-root", "B-1", "names root 1 to a device that trusts root 3", beacon(),
              anchor={"root": root_statement(root(3), R1).hex()})
-    yield ok("later-root", "B-7", "names root 9 to a device that trusts root 1: it is taken, and the device is behind", beacon(newest_root=9))
+    yield ok("later-root", "B-7", "names root 9 to a device that trusts root 1: it is taken, and the device is behind",
+             beacon(newest_root=9))
     yield ok("before-root", "B-3 K-11", "issued before the root: only beacons are compared", beacon(ISSUED - DAY))
     yield ok("any-class", "B-4", "an entry for some other class", beacon(entries=[entry(uuid=stream("class", 16))]))
     newest = beacon_statement(beacon())
     yield ok("later", "B-3", "one second later than the newest", beacon(ISSUED + DAY + 1), newest=newest)
-    yield ok("later-shorter", "B-3", "issued later, but with an earlier until", beacon(ISSUED + DAY + 1, 60), newest=newest)
+    yield ok("later-shorter", "B-3", "issued later, but with an earlier until", beacon(ISSUED + DAY + 1, 60),
+             newest=newest)
     yield ok("later-lower", "B-3", "issued later, with a lower sequence and root: a beacon key may correct itself",
              beacon(ISSUED + DAY + 1, entries=[entry(3)]), newest=beacon_statement(beacon(newest_root=2)))
 
@@ -59,8 +63,10 @@ def refused():
 
     newest = beacon_statement(beacon())
     yield bad("duplicate", "same", "B-3", "the newest itself", beacon(), newest=newest)
-    yield bad("duplicate", "other-signature", "B-3", "the payload of the newest, signed by another key", beacon(), B2, newest=newest)
-    yield bad("beacon-replay", "earlier", "B-3", "one second earlier than the newest", beacon(ISSUED + DAY - 1), newest=newest)
+    yield bad("duplicate", "other-signature", "B-3", "the payload of the newest, signed by another key", beacon(), B2,
+              newest=newest)
+    yield bad("beacon-replay", "earlier", "B-3", "one second earlier than the newest", beacon(ISSUED + DAY - 1),
+              newest=newest)
     yield bad("beacon-replay", "earlier-longer", "B-3", "issued earlier, but with a later until",
               beacon(ISSUED + DAY - 1, 30 * DAY), newest=newest)
     yield bad("beacon-replay", "same-time", "B-3", "issued in the same second, another payload",
@@ -85,8 +91,10 @@ def refused():
 
     whole, pairs = encode(beacon()), sorted(beacon().items())
     yield bad("cbor", "trailing", "S-9", "one octet after the beacon", whole + b"\0")
-    yield bad("cbor", "unsorted", "S-9", "key 2 before key 1", Raw(encode(Pairs([pairs[0], pairs[2], pairs[1], *pairs[3:]]))))
-    yield bad("cbor", "float", "S-9", "until as a double float", beacon(k3=Raw(b"\xfb" + struct.pack(">d", ISSUED + 2 * DAY))))
+    yield bad("cbor", "unsorted", "S-9", "key 2 before key 1",
+              Raw(encode(Pairs([pairs[0], pairs[2], pairs[1], *pairs[3:]]))))
+    yield bad("cbor", "float", "S-9", "until as a double float",
+              beacon(k3=Raw(b"\xfb" + struct.pack(">d", ISSUED + 2 * DAY))))
     yield bad("structure-version", "2", "M-1", "structure version 2", beacon(k0=2, k9=0))
     yield bad("schema", "unknown-key", "S-9", "key 6", beacon(k6=0))
     for key in range(6):
@@ -96,7 +104,8 @@ def refused():
     yield bad("schema", "entry-three", "B-2", "an entry with three elements", beacon(k5=[entry()[:3]]))
     yield bad("schema", "entry-five", "B-2", "an entry with five elements", beacon(k5=[[*entry(), 0]]))
     yield bad("schema", "entry-map", "B-2", "a map for an array: an entry", beacon(k5=[dict(enumerate(entry()))]))
-    yield bad("schema", "entry-class-text", "B-2", "text for bytes: a class", beacon(k5=[["0123456789abcdef", *entry()[1:]]]))
+    yield bad("schema", "entry-class-text", "B-2", "text for bytes: a class",
+              beacon(k5=[["0123456789abcdef", *entry()[1:]]]))
     yield bad("schema", "current-entry", "B-2", "an entry without its array", beacon(k5=entry()))
 
     def ranged(name, comment, value):
@@ -121,7 +130,8 @@ def refused():
     yield ranged("order-sequence", "sequences of one class that do not ascend", beacon(entries=[entry(8), entry(7)]))
     yield ranged("order-class", "classes that do not ascend",
                  beacon(entries=[entry(7, uuid=CLASSES[1]), entry(8, uuid=CLASSES[0])]))
-    yield ranged("same-sequence", "one class and sequence twice, with two digests", beacon(entries=[entry(7), entry(7, b"\1" * 32)]))
+    yield ranged("same-sequence", "one class and sequence twice, with two digests",
+                 beacon(entries=[entry(7), entry(7, b"\1" * 32)]))
 
 
 def policies():
@@ -141,7 +151,8 @@ def policies():
 
     yield policy("ok", "current", "the release that is current", [own()])
     yield policy("ok", "above", "above what is current", [other(6)])
-    yield policy("ok", "far-above", "far above what is current: far-jump looks at the installed release", [other(1)], 1 << 40)
+    yield policy("ok", "far-above", "far above what is current: far-jump looks at the installed release", [other(1)],
+                 1 << 40)
     yield policy("ok", "stepping-stone", "the lower of two current releases", [own(), other(9)])
     yield policy("ok", "stepping-stone-security", "the lower of two current releases, with a lower security version",
                  [own(), other(9, 5)])
@@ -155,14 +166,19 @@ def policies():
     yield policy("superseded", "below-all", "below two current releases", [other(8), other(9)])
     yield policy("superseded", "second-class", "below what is current for the second of the device's classes",
                  [other(6), other(9, 1, CAMERA)], classes=(CLASS, CAMERA))
-    yield policy("superseded", "current-for-others", "current for a class that is not the device's", [own(7, 1, CAMERA), other(9)])
+    yield policy("superseded", "current-for-others", "current for a class that is not the device's",
+                 [own(7, 1, CAMERA), other(9)])
     yield policy("equivocation", "same", "the sequence of what is current, with another digest", [other(7)])
-    yield policy("equivocation", "lower", "the sequence of the lower of two current releases: this comes before superseded",
+    yield policy("equivocation", "lower",
+                 "the sequence of the lower of two current releases: this comes before superseded",
                  [other(7), other(9)])
     yield policy("security-version", "above", "above what is current, with a lower security version", [other(6, 2)])
-    yield policy("security-version", "highest", "the highest security version of all entries counts", [other(5, 3), other(6, 1)], security=2)
-    yield policy("security-version", "below", "below what is current, with a lower security version: this comes first", [other(9, 2)])
-    yield policy("security-version", "same", "the sequence of what is current, with another digest and a lower security version: "
+    yield policy("security-version", "highest", "the highest security version of all entries counts",
+                 [other(5, 3), other(6, 1)], security=2)
+    yield policy("security-version", "below", "below what is current, with a lower security version: this comes first",
+                 [other(9, 2)])
+    yield policy("security-version", "same",
+                 "the sequence of what is current, with another digest and a lower security version: "
                  "this comes first", [other(7, 2)])
     yield policy("ok", "security-for-others", "a higher security version for a class that is not the device's",
                  [other(6, 1), other(5, 9, CAMERA)])

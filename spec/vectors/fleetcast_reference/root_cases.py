@@ -1,4 +1,4 @@
-"""Vectors of the layers `root` and `walk`."""
+"""Vectors of the layer `root`."""
 
 import hashlib
 import struct
@@ -6,8 +6,8 @@ import struct
 from . import cbor, curve
 from .cbor import Pairs, Raw, encode
 from .roots import (
-    A1, A2, A3, B1, B2, CLASSES, ISSUED, O1, O2, OTHER, OTHER_VENDOR, R1, R2, R3, R4, R5, RELEASE, THIEF, CAMERA, grant,
-    joined, role, root, root_statement)
+    A1, A2, A3, B1, CLASSES, ISSUED, O1, O2, OTHER, OTHER_VENDOR, R1, R2, R3, R4, R5, RELEASE, THIEF, CAMERA, grant,
+    role, root, root_statement)
 from .statement import EDDSA, MANIFEST, ROOT, cose, parse, protected, signed, statement, to_be_signed
 from .vector import Vector, stream
 
@@ -70,9 +70,11 @@ def good():
              anchor=bare(RELEASE, OTHER, threshold=2))
     yield ok("bare-keys-other-vendor", "K-8", "bare keys are for any vendor: comparing is for the device",
              root(vendor=OTHER_VENDOR), RELEASE, R1, anchor=bare(RELEASE))
-    yield ok("version-65535", "K-2", "the highest version", root(65535), R1, anchor=anchored(root_statement(root(65534), R1)))
+    yield ok("version-65535", "K-2", "the highest version", root(65535), R1,
+             anchor=anchored(root_statement(root(65534), R1)))
     payload = encode(SECOND)
-    mixed = statement(payload, signed(R1, payload, EDDSA, ROOT), signed(THIEF, payload, kind=ROOT), signed(R2, payload, kind=ROOT))
+    mixed = statement(payload, signed(R1, payload, EDDSA, ROOT), signed(THIEF, payload, kind=ROOT),
+                      signed(R2, payload, kind=ROOT))
     yield vector("mixed", "ok", "S-3 S-7", "one signature with alg -8, and one of a key that is in no root", mixed)
     yield ok("file", "K-10", "as a root file", FIRST, R1, R2, anchor={})
     yield ok("file-version-9", "K-10", "a root file of any version", root(9), R1, anchor={})
@@ -93,7 +95,8 @@ def refused():
     yield bad("threshold", "one-new", "K-6", "the old threshold, and one new signature of two", new, R1, R2, R4)
     yield bad("threshold", "same-key-twice", "S-7 K-6", "one key twice", SECOND, R1, R1)
     yield bad("threshold", "release-keys", "K-6", "signed by author and beacon key", SECOND, A1, B1)
-    yield bad("threshold", "thief", "K-6", "signed by keys that only the offered root knows", root(2, root=role(1, THIEF)), THIEF)
+    yield bad("threshold", "thief", "K-6", "signed by keys that only the offered root knows",
+              root(2, root=role(1, THIEF)), THIEF)
     yield bad("threshold", "raised", "K-6", "the new root role asks for three, two have signed",
               root(2, root=role(3, R1, R2, R3)), R1, R2)
     payload = encode(SECOND)
@@ -106,20 +109,27 @@ def refused():
     yield vector("kid-of-other", "threshold", "S-7", "the second signature stands under the kid of the first key",
                  statement(payload, signed(R1, payload, kind=ROOT),
                            cose(header, R2.sign(to_be_signed(header, payload, b"fleetcast-root-1")))))
-    yield bad("threshold", "not-decoded", "S-8 K-6", "no strict CBOR, and signed by the new keys alone", encode(new) + b"\0", R4, R5)
-    yield bad("threshold", "bare-keys", "K-8", "root 1 after bare keys, signed by its own key alone", root(), R1, anchor=bare(RELEASE))
-    yield bad("threshold", "bare-keys-one", "K-8", "root 1 after bare keys with threshold 2, one of them has signed", root(),
+    yield bad("threshold", "not-decoded", "S-8 K-6", "no strict CBOR, and signed by the new keys alone",
+              encode(new) + b"\0", R4, R5)
+    yield bad("threshold", "bare-keys", "K-8", "root 1 after bare keys, signed by its own key alone", root(), R1,
+              anchor=bare(RELEASE))
+    yield bad("threshold", "bare-keys-one", "K-8", "root 1 after bare keys with threshold 2, one of them has signed",
+              root(),
               RELEASE, R1, anchor=bare(RELEASE, OTHER, threshold=2))
     yield bad("threshold", "file", "K-10", "a root file that one of two root keys has signed", FIRST, R1, anchor={})
     yield vector("file-unsigned", "template", "K-10 X-4", "an unsigned root file", statement(encode(FIRST)), {})
     yield vector("unsigned", "template", "S-1 X-4", "no signature", statement(payload))
     yield vector("trailing", "template", "S-2", "one octet after the statement", root_statement(SECOND, R1, R2) + b"\0")
 
-    for version, what in ((1, "the version that the device has"), (3, "a version left out"), (65535, "the highest version")):
+    for version, what in ((1, "the version that the device has"), (3, "a version left out"),
+                          (65535, "the highest version")):
         yield bad("root-version", str(version), "K-6", what, root(version, root=TWO_OF_THREE))
-    yield bad("root-version", "before-vendor", "K-6", "version 3, and another vendor", root(3, root=TWO_OF_THREE, vendor=OTHER_VENDOR))
-    yield bad("root-version", "before-own-role", "K-6", "version 3, and its own root role not met", root(3, root=role(2, R4, R5)))
-    yield bad("root-version", "bare-keys-2", "K-8", "root 2 after bare keys", root(2), RELEASE, R1, anchor=bare(RELEASE))
+    yield bad("root-version", "before-vendor", "K-6", "version 3, and another vendor",
+              root(3, root=TWO_OF_THREE, vendor=OTHER_VENDOR))
+    yield bad("root-version", "before-own-role", "K-6", "version 3, and its own root role not met",
+              root(3, root=role(2, R4, R5)))
+    yield bad("root-version", "bare-keys-2", "K-8", "root 2 after bare keys", root(2), RELEASE, R1,
+              anchor=bare(RELEASE))
     yield bad("scope", "vendor", "K-6", "another vendor", root(2, root=TWO_OF_THREE, vendor=OTHER_VENDOR))
     yield bad("scope", "before-own-role", "K-6", "another vendor, and its own root role not met",
               root(2, root=role(2, R4, R5), vendor=OTHER_VENDOR))
@@ -135,13 +145,15 @@ def payloads():
         return root(2, root=TWO_OF_THREE, **changes)
 
     yield bad("cbor", "trailing", "S-9", "one octet after the root", whole + b"\0")
-    yield bad("cbor", "unsorted", "S-9", "key 2 before key 1", Raw(encode(Pairs([pairs[0], pairs[2], pairs[1], *pairs[3:]]))))
+    yield bad("cbor", "unsorted", "S-9", "key 2 before key 1",
+              Raw(encode(Pairs([pairs[0], pairs[2], pairs[1], *pairs[3:]]))))
     yield bad("cbor", "long-version", "S-9", "version 2 in two octets", changed(k1=Raw(b"\x18\x02")))
     yield bad("cbor", "float", "S-9", "issued as a double float", changed(k3=Raw(b"\xfb" + struct.pack(">d", ISSUED))))
     yield bad("cbor", "tag", "S-9", "issued under tag 1", changed(k3=Raw(b"\xc1" + encode(ISSUED))))
     yield bad("cbor", "depth-5", "S-9", "five containers in each other", changed(k6=[{0: [1, []]}]))
     yield bad("structure-version", "2", "M-1", "structure version 2", changed(k0=2))
-    yield bad("structure-version", "2-not-strict", "M-1", "structure version 2, and a float behind it: not read further",
+    yield bad("structure-version", "2-not-strict", "M-1",
+              "structure version 2, and a float behind it: not read further",
               changed(k0=2, k3=Raw(b"\xf9\x47\x00")))
     yield bad("schema", "unknown-key", "S-9", "key 8", changed(k8=0))
     for key in range(7):
@@ -163,8 +175,10 @@ def payloads():
     yield bad("schema", "grant-array", "K-1", "an array for a map: a grant", changed(k6=[[author[0]]]))
     yield bad("schema", "grant-no-author", "K-1", "a grant without author", changed(k6=[{1: author[0]}]))
     yield bad("schema", "grant-unknown-key", "S-9", "key 4 of a grant", changed(k6=[author | {4: 0}]))
-    yield bad("schema", "grant-class-text", "K-1", "text for bytes: a class", changed(k6=[author | {2: ["0123456789abcdef"]}]))
-    yield bad("schema", "grant-target-bytes", "K-1", "bytes for text: a target", changed(k6=[author | {3: [b"rootfs"]}]))
+    yield bad("schema", "grant-class-text", "K-1", "text for bytes: a class",
+              changed(k6=[author | {2: ["0123456789abcdef"]}]))
+    yield bad("schema", "grant-target-bytes", "K-1", "bytes for text: a target",
+              changed(k6=[author | {3: [b"rootfs"]}]))
     yield bad("schema", "grants-map", "K-1", "one grant without its array", changed(k6=author))
 
     def ranged(name, comment, value, requirement="K-2"):
@@ -245,83 +259,7 @@ def _with_keys(keys: list[bytes], beacon: bytes) -> dict:
     return value
 
 
-def walks():
-    def walk(name, requirement, comment, anchor, offered, answers, reached, floors="keep"):
-        fields = dict(anchor) | {"answer": answers, "reached": reached, "floors": floors}
-        return Vector("walk", name, "ok", requirement, comment, fields, joined(offered))
-
-    first = FIRST_STATEMENT
-    second = root_statement(root(2, root=role(2, R2, R3, R4)), R1, R2, R3)
-    third = root_statement(root(3, root=role(2, R3, R4, R5)), R3, R4)
-    fourth = root_statement(root(4, root=role(1, R5), beacon=role(1, B2)), R4, R5)
-    chain = [second, third, fourth]
-    yield walk("in-order", "K-6 K-7", "three roots in order, no root key of the first left at the end", anchored(first), chain,
-               ["ok"] * 3, 4)
-    yield walk("reverse", "K-6 K-7", "the same in reverse, three times, as a carousel brings them to a late joiner",
-               anchored(first), chain[::-1] * 3,
-               ["threshold", "threshold", "ok", "threshold", "ok", "threshold", "ok", "threshold", "threshold"], 4)
-    yield walk("repeated", "K-6", "each root twice: the second time it is none that follows", anchored(first),
-               [octets for octets in chain for _ in range(2)],
-               ["ok", "root-version"] * 3, 4)
-    yield walk("gap", "K-6", "root 3 is missing", anchored(first), [second, fourth], ["ok", "threshold"], 2)
-    yield walk("from-the-middle", "K-10", "a device made with root 3", anchored(third), chain,
-               ["threshold", "root-version", "ok"], 4)
-    fork = root_statement(root(2, root=TWO_OF_THREE, issued=ISSUED + 1), R1, R3)
-    yield walk("fork", "K-6", "two roots of version 2: the first one stays", anchored(first), [second, fork],
-               ["ok", "threshold"], 2)
-    yield walk("fork-other-order", "K-6", "the same in the other order", anchored(first), [fork, second],
-               ["ok", "root-version"], 2)
-    revoked = root_statement(root(3, root=role(1, THIEF)), R1, R2, THIEF)
-    yield walk("revoked-key", "K-6", "a root signed with a root key that root 2 left out", anchored(first),
-               [second, revoked, third], ["ok", "threshold", "ok"], 3)
-    zero = root_statement(FIRST, RELEASE, R1, R2)
-    yield walk("bare-keys", "K-8 K-9", "from bare keys to root 4: no release key of the bare keys is left after the first step",
-               bare(RELEASE), [zero, *chain], ["ok"] * 4, 4, "void")
-    yield walk("none", "K-7", "no root comes", anchored(first), [], [], 1)
-
-    def floors(name, comment, old, new, expected):
-        before, after = (root(version, role(1, R1), grants, role(1, B1)) for version, grants in ((1, old), (2, new)))
-        return walk(f"floors-{name}", "K-9", comment, anchored(root_statement(before, R1)), [root_statement(after, R1)], ["ok"], 2,
-                    expected)
-
-    a1, a2, three, two_of_three = (grant(role(1, A1)), grant(role(1, A2)), grant(role(1, A1, A2, A3)), grant(role(2, A1, A2, A3)))
-    yield floors("same", "the same grant", [a1], [a1], "keep")
-    yield floors("replaced", "another author key", [a1], [a2], "void")
-    yield floors("added", "an author key more", [a1], [grant(role(1, A1, A2))], "keep")
-    yield floors("removed", "an author key less: the others are old", [three], [grant(role(1, A1, A2))], "keep")
-    yield floors("one-of-three", "of three author keys with threshold 2 one is old", [a1], [two_of_three], "void")
-    yield floors("two-of-three", "of three author keys with threshold 2 two are old", [grant(role(1, A1, A2))], [two_of_three], "keep")
-    yield floors("old-threshold", "the old threshold does not count: its keys may have been stolen one by one",
-                 [grant(role(2, A1, A2))], [grant(role(1, A1, A3))], "keep")
-    yield floors("operator-added", "the old author, and an operator beside it", [a1], [grant(role(1, A1), role(1, O1))], "void")
-    yield floors("operator-replaced", "the old author, and another operator", [grant(role(1, A1), role(1, O1))],
-                 [grant(role(1, A1), role(1, O2))], "void")
-    yield floors("author-replaced", "another author, and the old operator", [grant(role(1, A1), role(1, O1))],
-                 [grant(role(1, A2), role(1, O1))], "void")
-    yield floors("operator-removed", "the operator is gone, the author is the old one", [grant(role(1, A1), role(1, O1))], [a1], "keep")
-    yield floors("roles-swapped", "author and operator in each other's place", [grant(role(1, A1), role(1, O1))],
-                 [grant(role(1, O1), role(1, A1))], "keep")
-    yield floors("one-grant-kept", "one of two grants has a new author, the other the old one", [a1, a2], [grant(role(1, A3)), a2], "keep")
-    yield floors("all-grants-replaced", "two grants, both with new authors", [a1], [a2, grant(role(1, A3))], "void")
-    yield floors("other-grant", "the author of one grant is the old author of the other", [a1, a2],
-                 [grant(role(1, A2), None, [CAMERA])], "keep")
-    yield floors("scope-only", "the same author, for one class only", [a1], [grant(role(1, A1), None, [CAMERA])], "keep")
-    yield floors("root-key", "a new author that was a root key: root keys are no release keys", [a1], [grant(role(1, R1))], "void")
-    yield floors("beacon-key", "a new author that was the beacon key", [a1], [grant(role(1, B1))], "void")
-    base = root_statement(root(1), R1)
-    to_a2 = root_statement(root(2, grants=[a2]), R1)
-    back = root_statement(root(3, grants=[a2]), R1)
-    yield walk("floors-stay-void", "K-9", "void by the first of two steps, and the second changes nothing", anchored(base),
-               [to_a2, back], ["ok", "ok"], 3, "void")
-    both = root_statement(root(2, grants=[grant(role(1, A1, A2))]), R1)
-    yield walk("floors-by-steps", "K-9", "from one author key to another in two steps, with both in between: each step has old keys",
-               anchored(base), [both, back], ["ok", "ok"], 3, "keep")
-    from_bare = root_statement(root(1, grants=[grant(role(1, RELEASE))]), RELEASE, R1)
-    yield walk("floors-bare-keys-kept", "K-8 K-9", "the bare key is the author of root 1", bare(RELEASE), [from_bare], ["ok"], 1, "keep")
-
-
 def cases():
     yield from good()
     yield from refused()
     yield from payloads()
-    yield from walks()
