@@ -8,7 +8,9 @@ use fleetcast_core::release::{HEAD_LEN, decode_head};
 use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_core::trust::{Envelope, KeyId, PublicKey, TrustedKeys, encode_statement, signed_bytes, verify};
+use fleetcast_core::trust::{
+    Envelope, KeyId, PublicKey, StatementError, Trust, TrustedKeys, Verified, encode_statement, signed_bytes,
+};
 use fleetcast_core::wire::{Header, Packet, StatementKind};
 use proptest::prelude::*;
 
@@ -20,8 +22,12 @@ fn public(seed: u8) -> PublicKey {
     PublicKey::from_bytes(key(seed).verifying_key().to_bytes()).unwrap()
 }
 
-fn trust() -> TrustedKeys {
-    TrustedKeys::new(vec![public(1), public(2)], 2).unwrap()
+fn trust() -> Trust {
+    TrustedKeys::new(vec![public(1), public(2)], 2).unwrap().into()
+}
+
+fn verify(statement: &[u8], trust: &Trust) -> Result<Verified<Manifest>, StatementError> {
+    fleetcast_core::trust::verify(statement, trust)
 }
 
 fn manifest(size: u64) -> Manifest {
@@ -147,7 +153,7 @@ proptest! {
         let rootfs = Target { name: Token::new("rootfs").unwrap(), max_size: 1 << 20 };
         let policy = Policy {
             vendor: Uuid([1; 16]), classes: vec![Uuid([2; 16])], targets: vec![rootfs], installed: None, seen: None, max_packet: 1500,
-            trial: None, failed: None, hardware: Some(2), wave: Wave::Seed([1; 16]),
+            trial: None, failed: None, hardware: Some(2), wave: Wave::Seed([1; 16]), has_floors: true, built: 0,
         };
         let mut receiver = Receiver::new(Config { trust: trust(), policy, staging: 64, seed });
         receiver.resume(&statement).unwrap().for_each(|_| Ok::<_, ()>(())).unwrap();
