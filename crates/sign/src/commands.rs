@@ -5,6 +5,7 @@ mod image_arg;
 mod inspect;
 mod keygen;
 mod pubkey;
+mod signer_args;
 mod verify;
 
 use clap::{Parser, Subcommand};
