@@ -1,10 +1,14 @@
 //! The command line of `fleetcast-sign`: one module per command, each `Args` and `run`.
 
+mod attach;
 mod create;
 mod image_arg;
 mod inspect;
 mod keygen;
+mod prepare;
 mod pubkey;
+mod sign;
+mod signed;
 mod signer_args;
 mod verify;
 
@@ -50,6 +54,9 @@ enum Command {
     Keygen(keygen::Args),
     Pubkey(pubkey::Args),
     Create(Box<create::Args>),
+    Sign(sign::Args),
+    Prepare(prepare::Args),
+    Attach(attach::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
 }
@@ -65,6 +72,9 @@ impl Cli {
             Command::Keygen(args) => args.run(),
             Command::Pubkey(args) => args.run(),
             Command::Create(args) => args.run(),
+            Command::Sign(args) => args.run(),
+            Command::Prepare(args) => args.run(),
+            Command::Attach(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
         }

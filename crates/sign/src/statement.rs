@@ -195,8 +195,12 @@ impl Signable {
         Ok(())
     }
 
-    /// Whether one more signature, by this key, may be put on it.
-    fn check(&self, key: &PublicKey, room: usize) -> Result<(), AttachError> {
+    /// Whether one more signature, by this key, may be put on it. `room` is how many octets it may have then.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`].
+    pub fn check(&self, key: &PublicKey, room: usize) -> Result<(), AttachError> {
         if self.signers().any(|signer| signer == key.key_id()) {
             return Err(AttachError::Twice { key: key.key_id() });
         }
@@ -207,6 +211,13 @@ impl Signable {
         if len > room { Err(AttachError::TooLong { len, room }) } else { Ok(()) }
     }
 
+    /// Octets of the statement as it stands in files.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a statement is never empty")]
+    pub const fn len(&self) -> usize {
+        statement_len(self.payload.len(), self.signatures.len())
+    }
+
     /// The statement as it stands in files; if nobody has signed it, in the unsigned form.
     ///
     /// # Errors
@@ -214,8 +225,7 @@ impl Signable {
     /// None: any [`Signable`] has room for one signature.
     pub fn encode(&self) -> Result<Vec<u8>, StatementError> {
         let (mut statement, _) = signed_by_one(self.kind, &self.payload, KeyId([0; 8]), &[0; 64])?;
-        statement.truncate(statement_len(self.payload.len(), 0));
-        statement.pop();
+        statement.truncate(statement_len(self.payload.len(), 0) - 1);
         // At most eight.
         statement.push(ARRAY | u8::try_from(self.signatures.len()).unwrap_or_default());
         self.signatures.iter().for_each(|(_, signature)| statement.extend_from_slice(signature));
