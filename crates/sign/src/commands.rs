@@ -41,6 +41,9 @@ Examples:
       --version 1.2.3 --sequence 17 --image rootfs=rootfs.img --out 1.2.3.fleetcast
     fleetcast-sign verify 1.2.3.fleetcast --trust release-key.pub.pem --image rootfs=rootfs.img
 
+  A second signature, at another place:
+    fleetcast-sign sign 1.2.3.fleetcast --key pkcs11:token=release --append
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]

@@ -43,11 +43,16 @@ Examples:
 
   Two signatures, for devices that ask for both:
     fleetcast-sign create --key alice.pem --passphrase-file alice.pass \\
-      --key bob.pem --passphrase-file bob.pass ...")]
-pub(super) struct Args {
-    #[command(flatten)]
-    signers: SignerArgs,
+      --key bob.pem --passphrase-file bob.pass ...
 
+  Signed by a key in a token, by one of the ssh-agent, by a program:
+    fleetcast-sign create --key 'pkcs11:token=release;object=release-key' ...
+    fleetcast-sign create --key ssh-agent:0123456789abcdef ...
+    fleetcast-sign create --sign-cmd ./sign-in-the-safe --pub release-key.pub.pem ...
+
+  Signed later, at two other places:
+    fleetcast-sign create --unsigned --signatures 2 ...")]
+pub(super) struct Args {
     /// Sign nothing: `sign` and `attach` put signatures on the file later, here or elsewhere
     #[arg(long, conflicts_with_all = ["keys", "commands"])]
     unsigned: bool,
@@ -135,6 +140,9 @@ pub(super) struct Args {
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    signers: SignerArgs,
 }
 
 /// A component, its image and its target.
@@ -229,9 +237,10 @@ impl Args {
         // Each image is read twice.
         let bar = progress(2 * inputs.iter().map(|input| input.image.size()).sum::<u64>());
         let work = |octets| bar.inc(octets);
-        let draft = match self.unsigned {
-            true => Draft::unsigned(&facts, &inputs, &work),
-            false => Draft::new(&facts, &inputs, &signers, &work),
+        let draft = if self.unsigned {
+            Draft::unsigned(&facts, &inputs, &work)
+        } else {
+            Draft::new(&facts, &inputs, &signers, &work)
         };
         bar.finish_and_clear();
         let draft = draft?;

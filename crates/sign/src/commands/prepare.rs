@@ -15,7 +15,7 @@ use crate::{beside, hex};
 /// Write the octets that a key elsewhere must sign
 ///
 /// For keys that this program cannot reach: behind an air gap, or in the key management of a cloud. The octets are the
-/// Sig_structure of COSE and differ from key to key. They are signed by pure Ed25519, not hashed before; `attach` takes the
+/// `Sig_structure` of COSE and differ from key to key. They are signed by pure Ed25519, not hashed before; `attach` takes the
 /// signature. FILE stays as it is.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

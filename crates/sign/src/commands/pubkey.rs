@@ -46,12 +46,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 
-    #[command(flatten)]
-    tokens: TokenArgs,
-
     /// Print a JSON document: key id, raw key and PEM
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    tokens: TokenArgs,
 }
 
 #[derive(Serialize)]

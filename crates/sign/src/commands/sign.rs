@@ -37,14 +37,14 @@ pub(super) struct Args {
     append: bool,
 
     #[command(flatten)]
-    signers: SignerArgs,
-
-    #[command(flatten)]
     packet: PacketArg,
 
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    signers: SignerArgs,
 }
 
 /// How large the packet of the statement may become.

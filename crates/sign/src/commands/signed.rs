@@ -1,5 +1,6 @@
 //! What a file says, and who has signed it, as the signing commands show it.
 
+use std::fmt;
 use std::path::Path;
 
 use fleetcast_cli::{self as cli, CommandError};
@@ -49,18 +50,20 @@ impl Signed {
 
     /// Prints it, as JSON or for people.
     pub(super) fn tell(&self, json: bool) -> Result<(), CommandError> {
-        if json {
-            return cli::out_json(self);
-        }
-        let mut text = String::new();
-        let mut line = |key: &str, value: &str| text += &format!("{key:<18}{value}\n");
-        line("kind", self.kind);
-        self.version.iter().for_each(|version| line("version", version));
-        self.sequence.iter().for_each(|sequence| line("sequence", &sequence.to_string()));
-        line("payload", &self.payload_digest);
-        self.signatures.iter().for_each(|key| line("signed by", key));
-        line("statement", &format!("{} octets", self.statement_octets));
-        cli::out(&text)
+        if json { cli::out_json(self) } else { cli::out(&self.to_string()) }
+    }
+}
+
+impl fmt::Display for Signed {
+    /// Aligned lines, the last one ended.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<18}{value}");
+        line("kind", &self.kind)?;
+        self.version.iter().try_for_each(|version| line("version", version))?;
+        self.sequence.iter().try_for_each(|sequence| line("sequence", sequence))?;
+        line("payload", &self.payload_digest)?;
+        self.signatures.iter().try_for_each(|key| line("signed by", key))?;
+        line("statement", &format_args!("{} octets", self.statement_octets))
     }
 }
 

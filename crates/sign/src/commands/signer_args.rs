@@ -21,7 +21,7 @@ pub(super) struct SignerArgs {
     /// Key to sign with: a PEM file, pkcs11:... or ssh-agent:...; give it again for another signature, in this order
     ///
     /// pkcs11:token=T;object=O is a key in a token (RFC 7512); token, manufacturer, model, serial, slot-id, object, id and
-    /// type choose it. ssh-agent:ID is a key of the agent at SSH_AUTH_SOCK; ID is the 16 digits of a key id, or a public key
+    /// type choose it. ssh-agent:ID is a key of the agent at `SSH_AUTH_SOCK`; ID is the 16 digits of a key id, or a public key
     /// file of OpenSSH.
     #[arg(long = "key", value_name = "KEY", value_parser = key_source())]
     keys: Vec<KeySource>,

@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(run(&format!("{print}; echo"), b"message"), Err("sign-length"));
         assert_eq!(run("head -c 63 /dev/zero", b"message"), Err("sign-length"));
         assert_eq!(run("head -c 64 /dev/zero", b"message"), Err("sign-invalid"));
-        assert_eq!(run("true", &[0; 1 << 20]), Err("sign-length"), "it reads nothing and ends");
+        assert_eq!(run("true", &vec![0; 1 << 20]), Err("sign-length"), "it reads nothing and ends");
         assert_eq!(run("/nonexistent/program", b"message"), Err("sign-status"));
     }
 }

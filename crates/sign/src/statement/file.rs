@@ -18,8 +18,11 @@ use super::Signable;
 use crate::beside;
 use crate::release::{ReleaseFile, VerifyError, check_pages};
 
+/// Decodes a statement, to see whether it is of a kind.
+type Decode = fn(&Signable) -> Result<(), StatementError>;
+
 /// Kinds whose statements are files of their own. What says which is the content: only one of them decodes.
-const KINDS: [(StatementKind, fn(&Signable) -> Result<(), StatementError>); 2] = [
+const KINDS: [(StatementKind, Decode); 2] = [
     (StatementKind::Root, |statement| statement.decode::<Root>().map(drop)),
     (StatementKind::Beacon, |statement| statement.decode::<Beacon>().map(drop)),
 ];

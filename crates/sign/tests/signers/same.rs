@@ -56,7 +56,7 @@ fn every_way_to_sign_gives_the_same_file() {
     station.sign(&["prepare", "r", "--pub", "a.pub.pem", "--out", "tbs", "--force"]).ok();
     station.folder.openssl(&["pkeyutl", "-sign", "-rawin", "-inkey", "a.pem", "-in", "tbs", "-out", "sig"]);
     station.folder.openssl(&["base64", "-in", "sig", "-out", "sig.base64"]);
-    let hex: String = station.read("sig").iter().map(|octet| format!("{octet:02x}")).collect();
+    let hex = station.read("sig").iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"));
     station.folder.write("sig.hex", hex + "\n");
     for signature in ["sig", "sig.base64", "sig.hex"] {
         let file = format!("attached-{signature}");

@@ -95,6 +95,19 @@ fn a_module_must_be_named_and_be_one() {
 }
 
 #[test]
+fn a_key_made_in_the_token_signs() {
+    let mut station = Station::new();
+    station.token("release");
+    station.set("FLEETCAST_PKCS11_MODULE", MODULE);
+    station.set("FLEETCAST_PKCS11_PIN", PIN);
+    let make = ["--keypairgen", "--key-type", "EC:edwards25519", "--label", "made", "--id", "07"];
+    station.run("pkcs11-tool", &[&["--module", MODULE, "--login", "--pin", PIN], &make[..]].concat());
+    station.sign(&["pubkey", "pkcs11:object=made", "--out", "made.pub.pem"]).ok();
+    station.create("r", &["--key", "pkcs11:object=made"]).ok();
+    station.sign(&["verify", "r", "--trust", "made.pub.pem"]).ok();
+}
+
+#[test]
 fn keys_of_other_algorithms_do_not_sign() {
     let mut station = Station::new();
     station.token("release");
