@@ -12,10 +12,13 @@ mod signed;
 mod signer_args;
 mod verify;
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use fleetcast_cli::CommandError;
+use fleetcast_cli::{CommandError, ErrorKind};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::hex;
@@ -97,6 +100,24 @@ impl KeyFacts {
     fn new(key: &PublicKey) -> Self {
         let public_key = hex(&key.to_bytes());
         Self { key_id: key.key_id().to_string(), algorithm: "Ed25519", public_key }
+    }
+}
+
+/// Refuses to write over a file that is read.
+///
+/// # Errors
+///
+/// [`ErrorKind::Usage`].
+fn check_out<'a>(out: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<(), CommandError> {
+    // By file and not by name: `./a`, a link and `a` are one file.
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let Some(file) = identity(out) else { return Ok(()) };
+    match inputs.into_iter().find(|input| identity(input) == Some(file)) {
+        None => Ok(()),
+        Some(input) => {
+            let message = format!("--out {} is the file that is read as {}", out.display(), input.display());
+            Err(CommandError::new(ErrorKind::Usage, message).hint("choose another name for it"))
+        }
     }
 }
 

@@ -1,8 +1,7 @@
 //! `create`: a signed release from images.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
@@ -11,8 +10,8 @@ use fleetcast_core::trust::MAX_SIGNATURES;
 use serde::Serialize;
 
 use super::image_arg::{ImageArg, check_unique, token};
-use super::progress;
 use super::signer_args::SignerArgs;
+use super::{check_out, progress};
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
 
 /// Octets of the largest datagram that a device takes unless its `max-packet` says more.
@@ -305,15 +304,8 @@ impl Args {
 
     /// Finds out before the work what would make it vain, or cost a file that it needs.
     fn check_out(&self) -> Result<(), CommandError> {
-        // By file and not by name: `./a`, a link and `a` are one file.
-        let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        let mut inputs = self.signers.files().chain(self.images.iter().map(|arg| arg.image.path.as_path()));
-        if let Some(out) = identity(&self.out)
-            && let Some(input) = inputs.find(|input| identity(input) == Some(out))
-        {
-            let message = format!("--out {} is the file that is read as {}", self.out.display(), input.display());
-            return Err(CommandError::new(ErrorKind::Usage, message).hint("choose another name for the release"));
-        }
+        let images = self.images.iter().map(|arg| arg.image.path.as_path());
+        check_out(&self.out, self.signers.files().chain(images))?;
         let failed = |text: &str| CommandError::failed(format!("{} {text}", self.out.display()));
         match std::fs::symlink_metadata(&self.out) {
             Ok(metadata) if metadata.is_dir() => Err(failed("is a folder")),

@@ -1,16 +1,17 @@
 //! `prepare`: what a key elsewhere is to sign.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use fleetcast_cli::{self as cli, CommandError, keys::load_public};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::check_out;
 use super::sign::PacketArg;
 use super::signed::name;
+use crate::beside::{self, Existing};
+use crate::hex;
 use crate::statement::StatementFile;
-use crate::{beside, hex};
 
 /// Write the octets that a key elsewhere must sign
 ///
@@ -62,11 +63,12 @@ struct Prepared {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
+        check_out(&self.out, [self.file.as_path(), &self.public])?;
         let key = load_public(&self.public)?.tell();
         let file = StatementFile::open(&self.file)?;
         file.statement.check(&key, self.packet.room(&file))?;
         let octets = file.statement.to_be_signed(&key).map_err(CommandError::failed)?;
-        write(&self.out, &octets, self.force)?;
+        beside::write(&self.out, &octets, if self.force { Existing::Replace } else { Existing::Keep })?;
         let prepared = Prepared {
             file: self.out.display().to_string(),
             kind: name(file.statement.kind()),
@@ -80,18 +82,4 @@ impl Args {
         let Prepared { kind, key_id, sha256, .. } = &prepared;
         cli::out(&format!("{:<18}{kind}\n{:<18}{key_id}\n{:<18}{sha256}\n", "kind", "for key", "SHA-256"))
     }
-}
-
-fn write(path: &Path, octets: &[u8], replace: bool) -> Result<(), CommandError> {
-    let failed = |error| CommandError::failed(format!("cannot write {}: {error}", path.display()));
-    let mut file = beside::new_file(path, 0o666).map_err(failed)?;
-    file.write_all(octets).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    let named = if replace { file.persist(path) } else { file.persist_noclobber(path) };
-    named.map_err(|error| match error.error.kind() {
-        std::io::ErrorKind::AlreadyExists => CommandError::failed(format!("{} exists already", path.display()))
-            .hint("choose another name, or replace it with --force"),
-        _ => failed(error.error),
-    })?;
-    beside::flush_folder(path).map_err(failed)
 }

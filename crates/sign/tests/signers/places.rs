@@ -49,6 +49,8 @@ fn a_signature_is_added_once_and_only_when_asked_for() {
     station.sign(&verified).ok();
     station.sign(&["prepare", "r", "--pub", "a.pub.pem", "--out", "tbs"]).failed(1, &["has signed it already"]);
     assert!(!station.folder.path("tbs").exists());
+    let over = station.sign(&["prepare", "r", "--pub", "a.pub.pem", "--out", "./r", "--force"]);
+    over.failed(2, &["--out ./r is the file that is read as r"]);
 }
 
 #[test]
