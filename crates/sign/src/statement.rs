@@ -1,7 +1,7 @@
 //! Statements while signatures are put on them: unsigned, or signed by some (spec §3).
 //!
 //! Signatures are kept as they stand in the envelope, so what others have signed stays as it was. The unsigned form, an
-//! array of 0 signatures, is read here and nowhere else.
+//! array of 0 signatures \[X-4\], is read here and nowhere else.
 
 mod error;
 mod file;
@@ -185,6 +185,10 @@ fn signed_by_one(
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
     use crate::keys::SecretKey;
 
@@ -215,6 +219,27 @@ mod tests {
         assert!(Signable::parse(KIND, &[&bytes[..], &[0x80]].concat()).is_err());
         assert!(Signable::parse(KIND, &[&bytes[..], &[0]].concat()).is_err());
         assert!(Signable::new(KIND, vec![7; MAX_STATEMENT]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same(
+            len in 0_usize..300,
+            count in 0..4_u8,
+            changes in vec((any::<Index>(), any::<u8>()), 0..4),
+        ) {
+            let mut statement = unsigned(len);
+            (1..=count).for_each(|seed| statement.sign(&key(seed), MAX_STATEMENT).unwrap());
+            let mut bytes = statement.encode().unwrap();
+            prop_assert_eq!(Signable::parse(KIND, &bytes).unwrap(), statement);
+            for (at, octet) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = octet;
+            }
+            if let Ok(read) = Signable::parse(KIND, &bytes) {
+                prop_assert_eq!(read.encode().unwrap(), bytes);
+            }
+        }
     }
 
     #[test]
