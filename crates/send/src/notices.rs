@@ -5,7 +5,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`file`] | reads a statement file |
+//! | [`mod@file`] | reads a statement file |
 //! | [`chain`] | roots that follow each other |
 //! | [`beacon`] | the beacon, read again when its file changes, and what is odd about it |
 
