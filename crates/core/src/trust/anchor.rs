@@ -53,14 +53,18 @@ impl Trust {
     ///
     /// Spec §17 \[K-6, K-9\].
     pub fn step(&mut self, statement: &[u8]) -> Result<Step, StatementError> {
-        let root = verify::<Root>(statement, self)?;
+        verify(statement, self).map(|root| self.follow(root))
+    }
+
+    /// Trusts a root that was found to follow this one.
+    pub(crate) fn follow(&mut self, root: Verified<Root>) -> Step {
         let old: Vec<_> = self.grants().iter().flat_map(Grant::roles).flat_map(TrustedKeys::keys).collect();
         let has_few_old = |role: &TrustedKeys| {
             role.keys().iter().filter(|key| old.contains(key)).count() < usize::from(role.threshold())
         };
         let voids_floors = root.grants.iter().all(|grant| grant.roles().any(has_few_old));
         self.0 = Anchor::Root(root);
-        Ok(Step { voids_floors })
+        Step { voids_floors }
     }
 
     /// The root; `None` for keys alone.
