@@ -5,7 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Component, Failed, Floors, MAX_COMPONENTS, Phase, Plan, PlanError, Reason, Record, ReleaseId, Seen, Slot, Trial};
+use super::{
+    Component, Failed, Floors, MAX_COMPONENTS, Phase, Plan, PlanError, Reason, Record, ReleaseId, Seen, Slot, Trial,
+};
 
 /// Bytes of a copy, at most; more than the largest one needs.
 pub(super) const MAX_COPY: usize = 16 * 1024;

@@ -13,7 +13,7 @@ use fleetcast_install::sim::SimDisk;
 use fleetcast_install::{Backend, Disk, DiskFile as _, durable};
 use fleetcast_netlab::release::{CLASS, Facts, Release, VENDOR, facts, trust};
 use fleetcast_netlab::sim::{Carousel, Channel, Losses};
-use fleetcast_recv::config::{Config, Confine, Hooks, Install, TargetPlace, TrialCare};
+use fleetcast_recv::config::{Config, Confine, Freshness, Hooks, Install, TargetPlace, TrialCare};
 use fleetcast_recv::device::{Device, DeviceError, Outcome};
 use fleetcast_recv::events::Event;
 use rustix::io::Errno;
@@ -158,6 +158,8 @@ pub(crate) fn config() -> Config {
     };
     Config {
         trust: trust(),
+        built: 0,
+        freshness: Freshness::default(),
         vendor: VENDOR,
         classes: vec![CLASS],
         hardware: None,
