@@ -61,10 +61,7 @@ impl<D: Disk> Device<D> {
         let time = self.receiver.not_before().unwrap_or_default();
         let clock = self.unix.unwrap_or_default().max(self.receiver.clock(self.now));
         if !self.config.ignore_waves && clock < time {
-            // Before the first look, the device's clock may know better.
-            if self.unix.is_some() {
-                self.tell_held("wave", time - clock, tell);
-            }
+            self.tell_held("wave", time - clock, tell);
             self.not_before = Some(self.now.after(LOOK));
             return false;
         }
@@ -88,7 +85,8 @@ impl<D: Disk> Device<D> {
 
     /// Tells why the complete release is not installed yet, once.
     fn tell_held(&mut self, code: &'static str, seconds: u64, tell: Tell<'_>) {
-        if self.held.replace(code) != Some(code) {
+        // Before the first look, the device's clock may know better.
+        if self.unix.is_some() && self.held.replace(code) != Some(code) {
             tell(Event::Waiting { seconds, code });
         }
     }
