@@ -16,7 +16,7 @@ use crate::trust::{Trust, Verified, verify};
 
 /// For how long beacons must have been heard before the newest one counts: a later one may come that somebody holds back.
 pub const LISTEN: Duration = Duration::from_secs(10);
-/// Without a beacon for so long from the start on, or from a root on by which the newest counts no longer, it is stale.
+/// Without a beacon for so long from the start on, it is stale.
 pub const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Whether what is known is current.
@@ -72,8 +72,6 @@ pub enum Verdict {
 #[derive(Clone, Debug)]
 pub struct Watch {
     start: Instant,
-    /// Since when a beacon is waited for, if there is none.
-    waiting: Instant,
     /// No earlier than this by what the device was made with.
     built: u64,
     /// When the root was made, and when that was learnt.
@@ -94,7 +92,7 @@ impl Watch {
     /// Begins at `start`. `built` is a time, in seconds of Unix time, that is past for sure.
     #[must_use]
     pub fn new(start: Instant, built: u64, trust: &Trust) -> Self {
-        Self { start, waiting: start, built, root: (issued(trust), start), newest: None }
+        Self { start, built, root: (issued(trust), start), newest: None }
     }
 
     /// The newest beacon.
@@ -120,7 +118,7 @@ impl Watch {
         if let Some(root) = self.newest().map(|beacon| beacon.root).filter(|&root| root > trust.version()) {
             return Freshness::Behind { root };
         }
-        let is_late = now.since(self.waiting) >= PATIENCE;
+        let is_late = now.since(self.start) >= PATIENCE;
         let Some(Newest { beacon, heard, .. }) = &self.newest else {
             return if is_late { Freshness::Stale { until: 0 } } else { Freshness::Waiting };
         };
@@ -159,12 +157,7 @@ impl Watch {
     pub fn follow(&mut self, now: Instant, trust: &Trust) {
         self.root = (issued(trust), now);
         let is_valid = |newest: &Newest| verify::<Beacon>(newest.beacon.statement(), trust).is_ok();
-        let had_one = self.newest.is_some();
         self.newest = self.newest.take().filter(is_valid);
-        if had_one && self.newest.is_none() {
-            // The next by other keys is on its way.
-            self.waiting = now;
-        }
     }
 }
 

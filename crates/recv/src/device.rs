@@ -62,6 +62,8 @@ pub struct Device<D: Disk> {
     held: Option<&'static str>,
     /// The word for how current things are, as told last.
     told_freshness: &'static str,
+    /// When the hook is told of it, unless it has changed by then.
+    hook_due: Option<Instant>,
     tried: Tried,
     /// Old images that are looked through for the release.
     search: Option<Search<D>>,
@@ -202,6 +204,7 @@ impl<D: Disk> Device<D> {
             unix: None,
             held: None,
             told_freshness: "off",
+            hook_due: None,
             tried: Tried::default(),
             search: None,
             index_entries: ENTRIES,

@@ -14,6 +14,9 @@ use crate::trusted::Trusted;
 
 /// Time between two looks at what keeps a release from being installed.
 const LOOK: Duration = Duration::from_secs(1);
+/// For how long a device must have been stale or behind until the hook is told: while keys are replaced it may be so for as long as
+/// the next root and beacon take to come.
+const GRACE: Duration = Duration::from_mins(1);
 /// An install in spite of an expired beacon was told.
 const TOLD_STALE: &str = "install-when-stale";
 
@@ -34,17 +37,19 @@ impl<D: Disk> Device<D> {
         Trusted::new(receiver.trust(), beacon, classes, self.freshness(), receiver.clock(self.now))
     }
 
-    /// Tells what has changed, and the hook.
+    /// Tells what has changed; and the hook, once it has been bad for a while.
     pub(super) fn look_at_freshness(&mut self, tell: Tell<'_>) {
         let freshness = self.freshness();
-        if std::mem::replace(&mut self.told_freshness, freshness.code()) == freshness.code() {
-            return;
-        }
         let root = self.receiver.trust().version();
         let until = self.receiver.beacon().map(|beacon| beacon.until);
         let newest_root = if let Freshness::Behind { root } = freshness { root } else { root };
-        tell(Event::Freshness { state: freshness.code(), until, root, newest_root });
-        if matches!(freshness, Freshness::Stale { .. } | Freshness::Behind { .. }) {
+        if std::mem::replace(&mut self.told_freshness, freshness.code()) != freshness.code() {
+            tell(Event::Freshness { state: freshness.code(), until, root, newest_root });
+            let is_bad = matches!(freshness, Freshness::Stale { .. } | Freshness::Behind { .. });
+            self.hook_due = is_bad.then(|| self.now.after(GRACE));
+        }
+        if self.hook_due.is_some_and(|due| self.now >= due) {
+            self.hook_due = None;
             let environment = [
                 ("FLEETCAST_FRESHNESS", freshness.code().into()),
                 ("FLEETCAST_UNTIL", until.unwrap_or_default().to_string()),

@@ -126,8 +126,7 @@ impl<D: Disk + 'static> Running<D> {
     /// Hears packets again and again, once in 5 seconds, for so long.
     fn follow(&mut self, seconds: u64, unix: u64, packets: &[Vec<u8>]) -> Result<Outcome, DeviceError> {
         for _ in 0..seconds.div_ceil(5) {
-            self.hear(packets.to_vec())?;
-            if self.outcome == Outcome::Going && self.wait(5, unix)? != Outcome::Going {
+            if self.hear(packets.to_vec())? != Outcome::Going || self.wait(5, unix)? != Outcome::Going {
                 break;
             }
         }

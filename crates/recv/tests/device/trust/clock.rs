@@ -55,10 +55,7 @@ fn a_clock_in_the_far_future_makes_stale_only_who_trusts_it() {
 
     let (disk, mut running) = start(&trusting_its_clock());
     assert_eq!(running.follow(60, FAR_FUTURE, &stream(1, day(1), &job)).unwrap(), Outcome::Going);
-    assert_eq!(
-        (running.waited_for(), running.freshness()),
-        (vec!["waiting", "stale"], Freshness::Stale { until: day(1) + 3600 })
-    );
+    assert_eq!((running.waited_for(), running.freshness()), (vec!["stale"], Freshness::Stale { until: day(1) + 3600 }));
     job.check_targets(&disk, false);
     // The clock is set right: what was held goes on by itself.
     assert_eq!(running.wait(2, day(1) + 60).unwrap(), Outcome::Installed);
@@ -99,7 +96,6 @@ fn a_beacon_from_before_is_a_replay_and_what_only_it_names_is_superseded() {
     running.follow(60, 0, &stream(1, day(1), &old)).unwrap();
     assert!(running.dropped("beacon-replay") == 1 && running.dropped("refused-before") > 0);
     assert_eq!((running.told("superseded"), running.device.chunks()), (1, None));
-    // A downgrade within what is current by the beacon is none.
     assert_eq!(running.follow(60, 0, &stream(1, day(2) + 60, &new)).unwrap(), Outcome::Installed);
 }
 
@@ -205,7 +201,7 @@ fn a_device_that_was_suspended_is_stale_when_it_wakes() {
 }
 
 #[test]
-fn the_hook_is_run_each_time_a_device_becomes_stale_or_behind_and_knows_how_far_it_is() {
+fn the_hook_is_run_each_time_a_device_is_stale_or_behind_for_a_minute_and_knows_how_far_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let variables = ["FRESHNESS", "UNTIL", "ROOT", "NEWEST_ROOT"].map(|name| format!("$FLEETCAST_{name}")).join(" ");
@@ -217,8 +213,12 @@ fn the_hook_is_run_each_time_a_device_becomes_stale_or_behind_and_knows_how_far_
     let job = release(1, 7);
     running.follow(4000, 0, &[beacon(1, day(1), &[&job])]).unwrap();
     running.follow(30, 0, &[beacon(1, day(2), &[&job])]).unwrap();
-    running.follow(30, 0, &[super::beacon_by("beacon-1", 2, day(3), &[&job])]).unwrap();
+    let names_root_2 = super::beacon_by("beacon-1", 2, day(3), &[&job]);
+    running.follow(90, 0, &[names_root_2]).unwrap();
+    // New keys, and no beacon by them for a moment: that is not worth a hook.
     running.follow(30, 0, &[root_packet(2)]).unwrap();
+    running.follow(30, 0, &[beacon(2, day(4), &[&job])]).unwrap();
+    assert_eq!(running.told_freshness(), ["waiting", "fresh", "stale", "fresh", "behind", "stale", "waiting", "fresh"]);
     let told = std::fs::read_to_string(log).unwrap();
     let (until, last) = (day(1) + 3600, day(3) + 3600);
     assert_eq!(told, format!("on-stale stale {until} 1 1\non-stale behind {last} 1 2\n"));
