@@ -114,7 +114,7 @@ impl Release {
         let images: Vec<_> = images.into_iter().map(|(_, image, _)| image).collect();
         let threshold = u8::try_from(names.len()).unwrap();
         let carousel = Carousel::new(&file, &images, &authority::role(threshold, names).into());
-        Self { carousel, file, images }
+        Self { file, carousel, images }
     }
 }
 

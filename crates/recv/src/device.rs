@@ -263,9 +263,7 @@ impl<D: Disk> Device<D> {
     /// [`DeviceError`].
     pub fn look(&mut self, now: Instant, unix: u64, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         (self.now, self.unix) = (now, Some(unix));
-        if std::mem::take(&mut self.keeper.has_followed) && self.receiver.beacon().is_none() {
-            self.keeper.forget_beacon()?;
-        }
+        self.keeper.recheck_beacon(self.receiver.beacon().is_some())?;
         self.keeper.write_beacon(now, tell);
         self.look_at_freshness(tell);
         if self.keeper.refresh(tell)? {

@@ -128,9 +128,9 @@ impl Args {
         let trust = daemon.as_ref().and_then(trust_of).or_else(|| trust_at_rest(self.config?, &record));
         let status = Status::new(&record, statement.is_some(), daemon, ledger::history(&folder), trust);
         if self.json {
-            out_json(&status)?
+            out_json(&status)?;
         } else {
-            out(&status.text())?
+            out(&status.text())?;
         }
         status.conclude()
     }

@@ -1,6 +1,6 @@
 //! The newest beacon, kept across restarts: from then on no older one counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetcast_core::time::Instant;
@@ -21,16 +21,26 @@ pub(super) struct Kept {
     /// A newer one than the file has.
     waiting: Option<Vec<u8>>,
     written: Option<Instant>,
+    /// A root has followed: perhaps its signers may not sign beacons any longer.
+    is_doubtful: bool,
 }
 
 impl Kept {
     pub(super) const fn new(path: PathBuf) -> Self {
-        Self { path, waiting: None, written: None }
+        Self { path, waiting: None, written: None, is_doubtful: false }
     }
 
     /// Takes a later beacon.
     pub(super) fn set(&mut self, statement: &[u8]) {
         self.waiting = Some(statement.to_vec());
+    }
+
+    pub(super) const fn doubt(&mut self) {
+        self.is_doubtful = true;
+    }
+
+    pub(super) const fn take_doubt(&mut self) -> bool {
+        std::mem::replace(&mut self.is_doubtful, false)
     }
 
     /// Writes it, if there is a newer one and the last write is long ago.
@@ -65,7 +75,7 @@ impl Kept {
 }
 
 /// The beacon of a state folder. What cannot be one counts as none.
-pub(crate) fn kept<D: Disk>(disk: &D, state: &std::path::Path) -> Result<Option<Vec<u8>>, Fault> {
+pub(crate) fn kept<D: Disk>(disk: &D, state: &Path) -> Result<Option<Vec<u8>>, Fault> {
     let max = u32::try_from(MAX_STATEMENT).unwrap_or(u32::MAX);
     match durable::read_bounded(disk, &state.join(BEACON), max) {
         Err(fault) if is_failing(&fault) || matches!(fault, Fault::TooLarge { .. }) => Ok(None),

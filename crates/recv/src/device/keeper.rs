@@ -63,8 +63,6 @@ pub(super) struct Keeper<D: Disk> {
     pub(super) new_pages: Vec<(PageKind, u8, u32)>,
     /// A release has begun, or was given up: what was tried for the one before is of no matter.
     pub(super) has_begun: bool,
-    /// A root has followed.
-    pub(super) has_followed: bool,
     /// A file of the release being received failed; another in its place may not.
     pub(super) failing: Option<Fault>,
     /// All that is needed is there.
@@ -104,7 +102,6 @@ impl<D: Disk> Keeper<D> {
             wanted_pages: Vec::new(),
             new_pages: Vec::new(),
             has_begun: false,
-            has_followed: false,
             failing: None,
             is_complete: false,
             heard_installed: false,

@@ -133,7 +133,9 @@ mod tests {
     fn findings(settings: config::Freshness, packets: &[Vec<u8>]) -> Vec<(Level, &'static str)> {
         let mut air = Air::new(trust(&root(1, &["r"], &["release"], &["b"]), &["r"]), policy());
         for second in [0, 20] {
-            packets.iter().for_each(|packet| air.take(Instant::from_micros(second * 1_000_000), 1, packet));
+            for packet in packets {
+                air.take(Instant::from_micros(second * 1_000_000), 1, packet);
+            }
         }
         air.current(settings).iter().map(|finding| (finding.level, finding.code)).collect()
     }
@@ -150,7 +152,7 @@ mod tests {
         let good = beacon(1, 1_700_000_100, &["b"]);
         assert_eq!(findings(strict, &[]), [(Level::Wrong, "no-beacon")]);
         assert_eq!(findings(lax, &[]), [(Level::Warning, "no-beacon")]);
-        assert_eq!(findings(strict, &[good.clone()]), [(Level::Ok, "beacon")]);
+        assert_eq!(findings(strict, std::slice::from_ref(&good)), [(Level::Ok, "beacon")]);
         assert_eq!(
             findings(strict, &[next(&["r"]), good.clone()]),
             [(Level::Ok, "root-followed"), (Level::Ok, "beacon")]

@@ -59,7 +59,7 @@ impl<D: Disk> Keeper<D> {
             tell(Event::Warning { code: "roots-not-kept", reason });
         }
         self.state.update(|record| record.follow(version, voids_floors))?;
-        self.has_followed = true;
+        self.beacon.doubt();
         tell(Event::Root { root: RootFacts::of(root), voids_floors });
         Ok(())
     }
@@ -72,6 +72,14 @@ impl<D: Disk> Keeper<D> {
     /// Forgets it.
     pub(in crate::device) fn forget_beacon(&mut self) -> Result<(), Fault> {
         self.beacon.forget(self.state.disk())
+    }
+
+    /// Forgets the kept beacon if a root has followed since, and none counts any longer.
+    pub(in crate::device) fn recheck_beacon(&mut self, counts: bool) -> Result<(), Fault> {
+        if self.beacon.take_doubt() && !counts {
+            return self.forget_beacon();
+        }
+        Ok(())
     }
 
     /// Keeps the newest beacon, if it is time. Without it a restart falls for an older one, and no more: it need not end

@@ -103,10 +103,10 @@ fn a_beacon_from_before_is_a_replay_and_what_only_it_names_is_superseded() {
 fn a_beacon_that_comes_for_ever_the_same_becomes_stale_and_the_next_one_mends_it() {
     let (disk, mut running) = start(&made_with(1));
     let job = release(1, 7);
-    let frozen = beacon(1, day(1), &[&job]);
-    running.follow(3590, 0, &[frozen.clone()]).unwrap();
+    let frozen = [beacon(1, day(1), &[&job])];
+    running.follow(3590, 0, &frozen).unwrap();
     assert_eq!(running.freshness(), Freshness::Fresh { until: day(1) + 3600 });
-    running.follow(30, 0, &[frozen.clone()]).unwrap();
+    running.follow(30, 0, &frozen).unwrap();
     assert_eq!(running.told_freshness(), ["waiting", "fresh", "stale"]);
     // A release that comes by then is received, and held.
     assert_eq!(running.follow(600, 0, &stream(1, day(1), &job)).unwrap(), Outcome::Going);

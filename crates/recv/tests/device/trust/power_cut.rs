@@ -109,6 +109,13 @@ fn power_is_cut_before_every_operation_while_a_root_and_beacons_come_and_a_relea
     assert!(operations > 30);
 }
 
+/// A root comes, then a release by it.
+fn act<D: Disk + 'static>(disk: &D, config: &Config, next: &[u8], job: &Job) -> Result<Outcome, DeviceError> {
+    let mut running = Running::start_as(disk, config)?;
+    running.hear([next.to_vec()])?;
+    running.hear(job.packets(0).take(300))
+}
+
 #[test]
 fn power_is_cut_before_every_operation_while_a_download_is_given_up_for_a_root() {
     let config = trusting(&signed_root(&quiet(root(1)), &["root-1"]));
@@ -118,11 +125,6 @@ fn power_is_cut_before_every_operation_while_a_download_is_given_up_for_a_root()
     running.hear(thief.packets(0).take(30)).unwrap();
     running.device.flush().unwrap();
     drop(running);
-    fn act<D: Disk + 'static>(disk: &D, config: &Config, next: &[u8], job: &Job) -> Result<Outcome, DeviceError> {
-        let mut running = Running::start_as(disk, config)?;
-        running.hear([next.to_vec()])?;
-        running.hear(job.packets(0).take(300))
-    }
     let (_, operations) = failing(first.fork(), u64::MAX..u64::MAX, Errno::IO, |disk| {
         assert_eq!(act(disk, &config, &next, &job).unwrap(), Outcome::Installed);
     });

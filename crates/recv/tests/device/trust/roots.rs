@@ -17,6 +17,9 @@ use super::super::bench::{Job, Running, STATE, config, disk, failing, files, ima
 use super::super::slots::boot::{self, backend, power_on};
 use super::{beacon, day, made_with, packet_of, quiet, release, root, root_packet, signed, trusting};
 
+/// Changes a file.
+type Spoil = fn(&mut Vec<u8>);
+
 /// All orders of roots 2 to 5.
 fn orders() -> Vec<Vec<u16>> {
     let mut orders = vec![vec![]];
@@ -201,7 +204,7 @@ fn a_newer_root_file_skips_the_roots_it_covers_and_an_older_one_walks_them_again
 #[test]
 fn a_chain_of_roots_that_does_not_connect_is_put_aside_and_nothing_is_installed_until_they_have_come_again() {
     let path = Path::new(STATE).join("roots");
-    let spoil: [(&str, fn(&mut Vec<u8>)); 4] = [
+    let spoil: [(&str, Spoil); 4] = [
         ("a bit of the last", |bytes| *bytes.last_mut().unwrap() ^= 1),
         ("its end", |bytes| bytes.truncate(bytes.len() - 1)),
         ("its beginning", |bytes| drop(bytes.drain(..signed(2).len() + 4))),
