@@ -9,6 +9,7 @@
 //! | 1 | [`Failed`](ErrorKind::Failed) | could not be done |
 //! | 2 | [`Usage`](ErrorKind::Usage) | the command line makes no sense |
 //! | 3 | [`Refused`](ErrorKind::Refused) | verification says no |
+//! | 6 | [`Stale`](ErrorKind::Stale) | shown, but a device does not know what is current |
 //! | 78 | [`Config`](ErrorKind::Config) | bad configuration; a restart does not help |
 //!
 //! This module knows nothing of signing.
@@ -36,6 +37,8 @@ pub enum ErrorKind {
     Usage,
     /// Verification refused what was offered.
     Refused,
+    /// What was asked for is shown, and tells that a device does not know what is current.
+    Stale,
     /// The configuration is wrong; running again changes nothing (`EX_CONFIG`, sysexits.h).
     Config,
 }
@@ -48,6 +51,7 @@ impl ErrorKind {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Refused => 3,
+            Self::Stale => 6,
             Self::Config => 78,
         }
     }

@@ -45,6 +45,44 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     decimal(digits, micros).map(Duration::from_micros).ok_or_else(form)
 }
 
+/// A moment, in seconds of Unix time: that number, or `2026-11-01T00:00Z` with or without seconds, or the day alone.
+///
+/// # Errors
+///
+/// A message that shows the form.
+pub fn time(text: &str) -> Result<u64, String> {
+    let form =
+        || format!("{text:?} is no time: write it in UTC, such as 2026-11-01T00:00Z, or as Unix time in seconds");
+    digits(text).or_else(|| utc(text)).ok_or_else(form)
+}
+
+fn utc(text: &str) -> Option<u64> {
+    let (date, clock) = text.split_once('T').unwrap_or((text, "00:00Z"));
+    let fields = |text: &str, separator| {
+        let field = |field: &str| digits(field).filter(|_| field.len() >= 2);
+        text.split(separator).map(field).collect::<Option<Vec<u64>>>()
+    };
+    let [year @ 1970..=9999, month @ 1..=12, day @ 1..=31] = fields(date, '-')?[..] else { return None };
+    let (hour, minute, second) = match fields(clock.strip_suffix('Z')?, ':')?[..] {
+        [hour, minute] => (hour, minute, 0),
+        [hour, minute, second] => (hour, minute, second),
+        _ => return None,
+    };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_of = |month| match month {
+        2 => 28 + u64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if day > days_of(month) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let before = year - 1;
+    // Of all years before this one, since the year 1; 1970 began 719,162 days after that did.
+    let days = before * 365 + before / 4 - before / 100 + before / 400 + (1..month).map(days_of).sum::<u64>() + day - 1;
+    Some((((days - 719_162) * 24 + hour) * 60 + minute) * 60 + second)
+}
+
 fn parse(text: &str, step: u64) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let power = match text.get(digits.len()..)? {
@@ -60,10 +98,6 @@ fn parse(text: &str, step: u64) -> Option<u64> {
 /// `unit` times a number with at most three digits behind the point: exact for every unit that three digits divide. The
 /// smallest unit, 1, has no fractions.
 fn decimal(text: &str, unit: u64) -> Option<u64> {
-    let digits = |text: &str| {
-        // `parse` alone would take a sign too.
-        if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None }
-    };
     let Some((whole, part)) = text.split_once('.') else { return digits(text)?.checked_mul(unit) };
     if unit == 1 || part.len() > 3 {
         return None;
@@ -71,6 +105,11 @@ fn decimal(text: &str, unit: u64) -> Option<u64> {
     let scale = 10_u64.checked_pow(u32::try_from(part.len()).ok()?)?;
     let fraction = digits(part)?.checked_mul(unit)? / scale;
     digits(whole)?.checked_mul(unit)?.checked_add(fraction)
+}
+
+fn digits(text: &str) -> Option<u64> {
+    // `parse` alone would take a sign too.
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -99,6 +138,37 @@ mod tests {
         }
         assert!(rate("0").is_err());
         assert!(rate("5MiB").is_err());
+    }
+
+    #[test]
+    fn moments_are_read_as_written() {
+        assert_eq!((time("0"), time("1700000000")), (Ok(0), Ok(1_700_000_000)));
+        assert_eq!((time("1970-01-01T00:00Z"), time("1970-01-02")), (Ok(0), Ok(86_400)));
+        // As `date -u -d TEXT +%s` has them.
+        assert_eq!(time("2026-11-01T00:00Z"), Ok(1_793_491_200));
+        assert_eq!(time("2000-02-29T23:59:59Z"), Ok(951_868_799));
+        assert_eq!((time("2100-03-01"), time("9999-12-31T23:59Z")), (Ok(4_107_542_400), Ok(253_402_300_740)));
+        for text in [
+            "",
+            "-1",
+            "+5",
+            "now",
+            "2026-11",
+            "2026-13-01",
+            "2026-02-29",
+            "2100-02-29",
+            "2026-1-1",
+            "1969-12-31",
+            "2026-11-01T00:00",
+            "2026-11-01T24:00Z",
+            "2026-11-01T00:60Z",
+            "2026-11-01T00Z",
+            "2026-11-01T00:00+01:00",
+            "2026-11-01 00:00Z",
+            "99999999999999999999",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,11 @@
 //! highest release that verified, installed or not, so that a restart does not fall for a replay. `failed` is not
 //! installed again. `slots` says what was proven to be in slots a and b.
 //!
+//! `root` is the newest root that the record has taken into account; the roots themselves are kept beside it. A root that
+//! makes all earlier signatures on releases void makes [`Floors::Void`]: whoever could sign a release could also set the
+//! floors, and a thief sets them where nothing can follow. First the root is kept, then [`Record::follow`] says so here; if
+//! power fails between both, the next start finds a root that `root` is below, and calls it again.
+//!
 //! [`journal`] is the form of the file; [`Record::encode`] that of one copy in it. Integers big-endian, in the order of
 //! the types below. What may be missing is a byte 0, or 1 and its fields; a phase, reason or slot is its number in 1
 //! byte; a version has its length in 1 byte before it, a target in 2, the components their count in 1.
@@ -47,6 +52,24 @@ pub struct Record {
     pub slots: [Option<ReleaseId>; 2],
     /// Random octets of this device's own: they choose its place in waves.
     pub seed: [u8; 16],
+    /// Version of the newest root that was followed; 0 for none.
+    pub root: u16,
+    /// Whether the numbers of the installed release are floors.
+    pub floors: Floors,
+}
+
+/// Whether the numbers of the installed release are rollback floors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Floors {
+    /// They are.
+    #[default]
+    Hold,
+    /// Not until the next commit: a root has followed that makes all earlier signatures void.
+    Void {
+        /// SHA-256 of the manifest payload of the release that was under way then. It is one of those that count no more,
+        /// so its commit makes no floors either.
+        under_way: Option<[u8; 32]>,
+    },
 }
 
 /// How far an install is.
@@ -245,9 +268,25 @@ impl Record {
         higher
     }
 
+    /// Notes that a root has followed, once for each: what was noted already changes nothing.
+    pub fn follow(&mut self, root: u16, voids_floors: bool) {
+        if root <= self.root {
+            return;
+        }
+        self.root = root;
+        if voids_floors {
+            let under_way = self.trial().map(|trial| &trial.release).or(self.pending().map(|plan| &plan.release));
+            self.floors = Floors::Void { under_way: under_way.map(|release| release.manifest) };
+            self.seen = None;
+        }
+    }
+
     /// Notes that `release` is committed: installed, seen, nothing under way.
     pub fn set_installed(&mut self, release: &ReleaseId) {
-        self.see(release.sequence, release.manifest);
+        if self.floors != (Floors::Void { under_way: Some(release.manifest) }) {
+            self.floors = Floors::Hold;
+            self.see(release.sequence, release.manifest);
+        }
         self.installed = Some(release.clone());
         self.phase = Phase::Idle;
         // What failed before it is history.

@@ -92,6 +92,16 @@ impl Release {
     /// As [`Release::made`].
     #[must_use]
     pub fn with_facts(facts: &Facts, images: Vec<(&str, Vec<u8>, Geometry)>) -> Self {
+        Self::signed_by(&["release"], facts, images)
+    }
+
+    /// The same, signed by the test keys of these names.
+    ///
+    /// # Panics
+    ///
+    /// As [`Release::made`].
+    #[must_use]
+    pub fn signed_by(names: &[&str], facts: &Facts, images: Vec<(&str, Vec<u8>, Geometry)>) -> Self {
         let input = |(target, image, geometry): &(&str, Vec<u8>, Geometry)| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(image).unwrap();
@@ -100,9 +110,11 @@ impl Release {
             Input { name: name.clone(), target: name, image, geometry: *geometry }
         };
         let inputs: Vec<_> = images.iter().map(input).collect();
-        let file = signed(facts, &inputs);
+        let file = signed_by(names, facts, &inputs);
         let images: Vec<_> = images.into_iter().map(|(_, image, _)| image).collect();
-        Self { carousel: Carousel::new(&file, &images, &trust()), file, images }
+        let threshold = u8::try_from(names.len()).unwrap();
+        let carousel = Carousel::new(&file, &images, &authority::role(threshold, names).into());
+        Self { file, carousel, images }
     }
 }
 

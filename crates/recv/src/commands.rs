@@ -29,7 +29,7 @@ Examples:
     fleetcast-recv receive --config /etc/fleetcast/recv.toml
 
 Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage, 3 refused (doctor),
-78 wrong configuration.
+6 stale or behind (status), 78 wrong configuration.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
 pub struct Cli {

@@ -9,6 +9,7 @@ mod install;
 mod nack;
 mod repair;
 mod settings;
+mod trust;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,12 @@ pub use settings::{Settings, folders};
 /// What a receiver must know. All values are checked, as far as that needs no network.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Whose statements count.
+    /// Whose statements count: what the device is made with. Roots may have followed since.
     pub trust: Trust,
+    /// A time that is past for sure, in seconds of Unix time: the device was made then, or its software.
+    pub built: u64,
+    /// When what is known counts as current, and what is done if it is not.
+    pub freshness: Freshness,
     /// The device's vendor.
     pub vendor: Uuid,
     /// The classes it belongs to.
@@ -80,9 +85,9 @@ impl Config {
     /// Whether programs are run.
     #[must_use]
     pub fn has_programs(&self) -> bool {
-        let Hooks { before_install, after_install, after_commit, after_rollback } = &self.hooks;
+        let Hooks { before_install, after_install, after_commit, after_rollback, on_stale } = &self.hooks;
         let TrialCare { health_check, restart, .. } = &self.trial;
-        let all = [before_install, after_install, after_commit, after_rollback, health_check, restart];
+        let all = [before_install, after_install, after_commit, after_rollback, on_stale, health_check, restart];
         self.install != Install::File || all.into_iter().any(Option::is_some)
     }
 }
@@ -261,6 +266,17 @@ pub struct Hooks {
     pub after_commit: Option<Program>,
     /// A release is given up.
     pub after_rollback: Option<Program>,
+    /// The device does not know any longer what is current.
+    pub on_stale: Option<Program>,
+}
+
+/// What is done about [freshness](fleetcast_core::freshness::Freshness).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// The clock of the system is right, and beacons expire by it.
+    pub trust_clock: bool,
+    /// Releases are installed also while the newest beacon has expired.
+    pub install_when_stale: bool,
 }
 
 /// An install target.

@@ -5,15 +5,20 @@
 //! | on disk in the state folder | written | removed |
 //! | --- | --- | --- |
 //! | `record`, `lock` | see [`fleetcast_install::record`] | never |
-//! | `statement` of the release being received | when it begins | when it is installed or refused |
+//! | `roots` that have followed that of the settings | as each follows, before anything else is done by it | never |
+//! | `beacon`, the newest | at most once a minute, and at the end | when a root no longer lets its signers sign it |
+//! | `statement` of the release being received | when it begins | when it is installed, refused or given up |
 //! | `scratch.*`: repair chunks and pages | as they verify | when it is installed, or another begins |
 //!
 //! The images are beside their targets or in slots, see [`fleetcast_install::Backend`]. A restart hashes all of it anew;
 //! nothing on disk is believed, and what cannot be read counts as absent.
 
+mod beacon;
+mod currency;
 mod keeper;
 mod repair;
 mod reuse;
+mod roots;
 
 use std::time::Duration;
 
@@ -21,24 +26,25 @@ use fleetcast_core::fec::FecError;
 use fleetcast_core::session::{self, Arrival, Counters, Policy, Receiver, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::wire::PageKind;
-use fleetcast_install::record::Reason;
+use fleetcast_install::record::{Floors, Reason};
 use fleetcast_install::{Backend, Disk, Fault, Installed, ProgramError, Record, VerifyError};
 
 use crate::config::Config;
 use crate::events::{Chunks, Event};
 use crate::seed::ENTRIES;
 use crate::storage::{Area, Ready, Storage, is_failing, is_full};
-pub(crate) use keeper::STATEMENT;
+pub(crate) use beacon::kept as kept_beacon;
+pub(crate) use currency::trusted_at_rest;
 use keeper::{Keeper, Stop};
+pub(crate) use keeper::{OWN_FILES, STATEMENT};
 use repair::Repair;
 use reuse::Search;
+pub(crate) use roots::Chain;
 
 /// Read-backs with another SHA-256 than the manifest's until the storage is given up.
 const MAX_MISMATCHES: u32 = 3;
 /// Time until a program that asks for it is asked again.
 const RETRY: Duration = Duration::from_mins(1);
-/// Time between two looks at the clock while the wave of a release has not come.
-const WAVE_LOOK: Duration = Duration::from_secs(1);
 /// Cells before and behind the one whose chunks are checked whose pages are handed in first: its own page may follow from
 /// a chain of parity pages on either side. The receiver remembers the pages of more cells than both together.
 const CHAIN: u32 = 24;
@@ -52,8 +58,12 @@ pub struct Device<D: Disk> {
     not_before: Option<Instant>,
     /// The time by the device's clock when it last looked.
     unix: Option<u64>,
-    /// That its wave has not come was told.
-    is_early: bool,
+    /// The word for what keeps it from that, once it was told.
+    held: Option<&'static str>,
+    /// The word for how current things are, as told last.
+    told_freshness: &'static str,
+    /// When the hook is told of it, unless it has changed by then.
+    hook_due: Option<Instant>,
     tried: Tried,
     /// Old images that are looked through for the release.
     search: Option<Search<D>>,
@@ -180,7 +190,7 @@ impl<D: Disk> Device<D> {
     ) -> Result<(Self, Outcome), DeviceError> {
         let (keeper, recovered) = Keeper::open(disk, backend, config, seed, tell)?;
         let receiver = Receiver::new(session::Config {
-            trust: config.trust.clone(),
+            trust: keeper.trust().clone(),
             policy: policy(config, keeper.record()),
             staging: config.staging,
             seed: half(seed.last_chunk()),
@@ -192,13 +202,16 @@ impl<D: Disk> Device<D> {
             config: config.clone(),
             not_before: None,
             unix: None,
-            is_early: false,
+            held: None,
+            told_freshness: "off",
+            hook_due: None,
             tried: Tried::default(),
             search: None,
             index_entries: ENTRIES,
             repair: config.repair.clone().map(|settings| Repair::new(settings, half(seed.first_chunk()))),
             now: Instant::default(),
         };
+        device.restore_beacon()?;
         let resumed = match kept {
             Some(statement) => device.resume(&statement, tell)?,
             None => Outcome::Going,
@@ -250,6 +263,9 @@ impl<D: Disk> Device<D> {
     /// [`DeviceError`].
     pub fn look(&mut self, now: Instant, unix: u64, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         (self.now, self.unix) = (now, Some(unix));
+        self.keeper.recheck_beacon(self.receiver.beacon().is_some())?;
+        self.keeper.write_beacon(now, tell);
+        self.look_at_freshness(tell);
         if self.keeper.refresh(tell)? {
             self.take_up_record();
         }
@@ -294,6 +310,7 @@ impl<D: Disk> Device<D> {
     ///
     /// [`DeviceError`].
     pub fn flush(&mut self) -> Result<(), DeviceError> {
+        self.keeper.flush_beacon();
         Ok(self.keeper.storage.as_mut().map_or(Ok(()), Storage::flush)?)
     }
 
@@ -339,6 +356,15 @@ impl<D: Disk> Device<D> {
         self.keeper.record()
     }
 
+    /// Goes on with the beacon kept from before, unless its signers may not sign beacons any longer.
+    fn restore_beacon(&mut self) -> Result<(), DeviceError> {
+        let Some(beacon) = self.keeper.kept_beacon()? else { return Ok(()) };
+        if self.receiver.restore_beacon(self.now, &beacon).is_err() {
+            self.keeper.forget_beacon()?;
+        }
+        Ok(())
+    }
+
     /// Goes on with a statement kept from before.
     fn resume(&mut self, statement: &[u8], tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         let Self { receiver, keeper, .. } = self;
@@ -378,7 +404,7 @@ impl<D: Disk> Device<D> {
     fn settle(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
         if std::mem::take(&mut self.keeper.has_begun) {
             (self.tried, self.search) = (Tried::default(), None);
-            (self.not_before, self.is_early) = (None, false);
+            (self.not_before, self.held) = (None, None);
         }
         self.note_new_pages();
         if let Some(fault) = self.keeper.failing.take() {
@@ -450,19 +476,12 @@ impl<D: Disk> Device<D> {
         Ok(Outcome::Going)
     }
 
-    /// Whether the complete release may be installed now: its wave has come \[M-10\], and the hook agrees.
+    /// Whether the complete release may be installed now: it is due, and the hook agrees.
     fn may_install(&mut self, tell: Tell<'_>) -> Result<bool, DeviceError> {
         if self.not_before.is_some() {
             return Ok(false);
         }
-        let time = self.receiver.not_before().unwrap_or_default();
-        if !self.config.ignore_waves && self.unix.unwrap_or_default() < time {
-            if let Some(unix) = self.unix
-                && !std::mem::replace(&mut self.is_early, true)
-            {
-                tell(Event::Waiting { seconds: time - unix, code: "wave" });
-            }
-            self.not_before = Some(self.now.after(WAVE_LOOK));
+        if !self.is_due(tell) {
             return Ok(false);
         }
         match self.keeper.may_install() {
@@ -650,7 +669,7 @@ pub(crate) fn policy(config: &Config, record: &Record) -> Policy {
         hardware: config.hardware,
         wave: config.wave.map_or(Wave::Seed(record.seed), Wave::Fixed),
         max_packet: config.max_packet,
-        has_floors: true,
-        built: 0,
+        has_floors: record.floors == Floors::Hold,
+        built: config.built,
     }
 }

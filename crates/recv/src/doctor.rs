@@ -6,6 +6,7 @@
 //! | `tables` | the kernel's tables in `/proc/net` |
 //! | `listen` | joins as the daemon does, and hears for a while |
 //! | `air` | what was heard: whose it is, and whether this device would take it |
+//! | `current` | roots and beacons among it |
 //!
 //! Nothing of a daemon is touched: the device record is only read, and memberships are of sockets of its own.
 //!
@@ -18,9 +19,12 @@
 //! | the kernel | `igmp-version`, `mld-version`, `join-limit`, `join-socket`, `receive-buffer`, `kernel-drops`, `overlong` |
 //! | a group | `heard`, `no-packets`, `other-source`, `rp-filter` |
 //! | packets | `not-fleetcast`, `no-manifest`, `malformed`, `unknown-key`, `loss` |
+//! | roots | `root`, `roots-set-aside`, `root-followed`, `root-missing`, `unknown-root-key` |
+//! | beacons, if the root has any | `beacon` if the newest holds, `no-beacon`, `beacon-stale`, `unknown-beacon-key` |
 //! | a release | `release` if this device takes it, `installed` if it has it, else the word for why not (spec §12) |
 
 mod air;
+mod current;
 mod host;
 mod listen;
 mod tables;
@@ -29,12 +33,15 @@ use std::fmt;
 use std::time::Duration;
 
 use fleetcast_cli::{CommandError, ErrorKind};
+use fleetcast_core::trust::Trust;
 use fleetcast_install::record::Record;
 use fleetcast_install::{Loaded, RealFs, load};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
+use crate::device;
 use crate::discovery::{self, Place};
+use crate::trusted::RootFacts;
 
 /// How bad a finding is, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -142,12 +149,13 @@ pub(crate) async fn examine(config: &Config, time: Duration) -> Report {
     let mut findings = vec![Finding::new(Level::Ok, "settings", "the settings are good")];
     let config = &discovered(config, &mut findings).await;
     let record = record(config, &mut findings);
+    let trust = trust(config, &record, &mut findings);
     let interfaces = host::interfaces(config, &mut findings);
     if interfaces.is_empty() || config.feeds.is_empty() {
         return Report::new(findings);
     }
     host::memberships(config, &interfaces, &mut findings);
-    Box::pin(listen::listen(config, &record, &interfaces, time, &mut findings)).await;
+    Box::pin(listen::listen(config, (trust, &record), &interfaces, time, &mut findings)).await;
     Report::new(findings)
 }
 
@@ -175,6 +183,33 @@ async fn discovered(config: &Config, findings: &mut Vec<Finding>) -> Config {
         }
     }
     config
+}
+
+/// Whose statements count, by the roots that the device has followed.
+fn trust(config: &Config, record: &Record, findings: &mut Vec<Finding>) -> Trust {
+    let chain = match device::Chain::walk(&RealFs, config) {
+        Ok(chain) => chain,
+        Err(fault) => {
+            findings.push(Finding::new(Level::Wrong, fault.code(), fault).advice("see to the state folder"));
+            return config.trust.clone();
+        }
+    };
+    if let Some(reason) = &chain.broken {
+        let seen = format_args!("the roots that were kept cannot all be followed: {reason}");
+        findings.push(
+            Finding::new(Level::Warning, "roots-set-aside", seen).advice("they have to come again from a sender"),
+        );
+    }
+    let version = chain.trust.version();
+    if version < record.root {
+        let seen = format_args!("this device has followed root {}, and knows no more than root {version}", record.root);
+        let advice = "nothing is installed until the others have come again: send them (`fleetcast-send run --root`); or \
+                      remove the state folder, if the device is to trust others from now on";
+        findings.push(Finding::new(Level::Wrong, "root-missing", seen).advice(advice));
+    } else if version > 0 {
+        findings.push(Finding::new(Level::Ok, "root", RootFacts::from(&chain.trust)));
+    }
+    chain.trust
 }
 
 /// The device record; that of a new device if there is none.

@@ -63,13 +63,19 @@ pub async fn run(config: &Config, options: Options, reporter: &mut Reporter) -> 
     end::conclude(ended, left, options, reporter)
 }
 
-/// Time since the start of the program.
+/// Time since the start of the program. What sleeps meanwhile grows older too: hence not the clock of `std`, which stands still
+/// while a device is suspended.
 #[derive(Clone, Copy, Debug)]
-struct Clock(std::time::Instant);
+struct Clock(Duration);
 
 impl Clock {
+    fn start() -> Self {
+        Self(ledger::since_boot())
+    }
+
     fn now(self) -> Instant {
-        Instant::from_micros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+        let elapsed = ledger::since_boot().saturating_sub(self.0);
+        Instant::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
     }
 }
 
@@ -109,7 +115,7 @@ impl Run {
         getrandom::fill(&mut seed)
             .map_err(|e| Failure::new("random", format!("the system gives no random numbers: {e}")))?;
         check_above(config)?;
-        let clock = Clock(std::time::Instant::now());
+        let clock = Clock::start();
         reporter.ledger = Ledger::load(&config.state);
         let mut tell = |event| reporter.tell(&event);
         // Before anything from outside is looked at, and while there is no other thread.
@@ -360,7 +366,15 @@ impl Run {
     fn tell_progress(&self, config: &Config, reporter: &mut Reporter) {
         let (chunks, traffic) = (self.device.chunks(), self.traffic());
         if let Some(runtime) = &config.runtime {
-            let running = Running { v: 1, pid: std::process::id(), time: ledger::unix(), chunks, traffic: &traffic };
+            let running = Running {
+                v: 1,
+                pid: std::process::id(),
+                time: ledger::unix(),
+                since_boot: ledger::since_boot().as_secs(),
+                chunks,
+                trust: &self.device.trusted(),
+                traffic: &traffic,
+            };
             if let Err(fault) = ledger::publish(runtime, &running) {
                 reporter.tell(&Event::Warning { code: fault.code(), reason: fault.to_string() });
             }

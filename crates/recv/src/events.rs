@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::discovery::Place;
 use crate::nack;
 use crate::repair::Counts;
+use crate::trusted::RootFacts;
 
 /// Version of the JSON form.
 const VERSION: u8 = 1;
@@ -161,8 +162,43 @@ pub enum Event {
     Waiting {
         /// Seconds until it is tried again.
         seconds: u64,
-        /// The word for why.
+        /// The word for why: `wave`, `program-later`, or that of [`Event::Freshness`].
         code: &'static str,
+    },
+    /// The release being received is not acceptable any longer: what came of it is thrown away.
+    Abandoned {
+        /// Its sequence number.
+        sequence: u64,
+        /// The word for the cause (spec §12).
+        code: &'static str,
+        /// The cause.
+        reason: String,
+    },
+    /// A root has followed: everything is verified by it from then on.
+    Root {
+        /// It.
+        #[serde(flatten)]
+        root: RootFacts,
+        /// The numbers of earlier releases are floors no longer.
+        voids_floors: bool,
+    },
+    /// There is a later beacon; times are in seconds of Unix time.
+    Beacon {
+        /// When it was made.
+        issued: u64,
+        /// Until when it holds.
+        until: u64,
+    },
+    /// Whether what the device knows is current has changed.
+    Freshness {
+        /// `off`, `waiting`, `fresh`, `stale` or `behind`.
+        state: &'static str,
+        /// Until when the newest beacon holds, in seconds of Unix time; none if there is no beacon.
+        until: Option<u64>,
+        /// Version of the root that counts here.
+        root: u16,
+        /// Version of the newest root that is known of.
+        newest_root: u16,
     },
     /// The device is being restarted, by the program of the settings.
     Restarting,
@@ -373,6 +409,25 @@ impl fmt::Display for Event {
             }
             Self::Committed { release } => write!(f, "committed {release}"),
             Self::GivenUp { release, reason, .. } => write!(f, "gave up {release}: {reason}"),
+            Self::Abandoned { sequence, reason, .. } => {
+                write!(f, "gave up receiving the release with sequence {sequence}: {reason}")
+            }
+            Self::Root { root, voids_floors } => {
+                let floors = if *voids_floors { "; all earlier signatures on releases are void" } else { "" };
+                write!(f, "{root}{floors}")
+            }
+            Self::Beacon { issued, until } => write!(f, "beacon of Unix time {issued}, good until {until}"),
+            Self::Freshness { state, until, root, newest_root } => match (*state, until) {
+                ("behind", _) => {
+                    write!(f, "root {newest_root} is missing, {root} is known: nothing is installed until it comes")
+                }
+                ("stale", Some(until)) => write!(
+                    f,
+                    "what is current is not known any longer: the newest beacon held until Unix time {until}, or none comes"
+                ),
+                ("stale", None) => write!(f, "what is current is not known: no beacon comes"),
+                (state, _) => write!(f, "freshness: {state}"),
+            },
             Self::Waiting { seconds, code } => write!(f, "not installed yet ({code}), tried again in {seconds} s"),
             Self::Restarting => f.write_str("restarting the device"),
             Self::Refused { sequence, reason, .. } => write!(f, "refused release with sequence {sequence}: {reason}"),

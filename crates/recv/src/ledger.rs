@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::events::{Chunks, Event, Traffic};
+use crate::trusted::Trusted;
 
 /// Name of the file in the state folder.
 pub(crate) const HISTORY: &str = "history";
@@ -47,7 +48,10 @@ pub(crate) struct Running<'a> {
     pub(crate) pid: u32,
     /// Unix time in seconds.
     pub(crate) time: u64,
+    /// Seconds since the system was started.
+    pub(crate) since_boot: u64,
     pub(crate) chunks: Option<Chunks>,
+    pub(crate) trust: &'a Trusted,
     #[serde(flatten)]
     pub(crate) traffic: &'a Traffic,
 }
@@ -68,6 +72,8 @@ impl Ledger {
                 | Event::OnTrial { .. }
                 | Event::Committed { .. }
                 | Event::GivenUp { .. }
+                | Event::Abandoned { .. }
+                | Event::Root { .. }
         );
         let Some(event) = is_kept.then(|| serde_json::to_value(event).ok()).flatten() else { return };
         // Told again after a restart, or because a remembered one was forgotten.
@@ -113,6 +119,12 @@ pub(crate) fn running(runtime: &Path) -> Option<Value> {
 /// Unix time in seconds, by the system's clock; 0 if that is before 1970.
 pub(crate) fn unix() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Time since the system was started, while it was suspended too.
+pub(crate) fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@
 //! | `doctor` | what is wrong with the reception |
 //! | `discovery` | groups and senders by a domain's name: DNS |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
+//! | [`trusted`] | who may sign, and how current that is, to be shown |
 //! | `ledger` | what is kept to be asked about later |
 //! | [`commands`] | the command line |
 //!
@@ -41,3 +42,4 @@ pub mod repair;
 mod seed;
 mod stall;
 mod storage;
+pub mod trusted;

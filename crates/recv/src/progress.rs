@@ -102,7 +102,7 @@ impl Reporter {
                     bar.set_draw_target(ProgressDrawTarget::stderr());
                 }
                 Event::Resumed(chunks) | Event::Complete(chunks) => bar.set_position(chunks.have),
-                Event::Installed { .. } | Event::OnTrial { .. } | Event::Stopped { .. } => {
+                Event::Installed { .. } | Event::OnTrial { .. } | Event::Abandoned { .. } | Event::Stopped { .. } => {
                     bar.finish_and_clear();
                     bar.set_draw_target(ProgressDrawTarget::hidden());
                 }
@@ -131,6 +131,8 @@ fn say(event: &Event) {
         | Event::Stalled { .. }
         | Event::Refused { .. }
         | Event::GivenUp { .. }
+        | Event::Abandoned { .. }
+        | Event::Freshness { state: "stale" | "behind", .. }
         | Event::RepairFailed { .. }
         | Event::ReadbackMismatch { .. } => warn(event),
         // The program's error says it.

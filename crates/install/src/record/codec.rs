@@ -5,13 +5,15 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Component, Failed, MAX_COMPONENTS, Phase, Plan, PlanError, Reason, Record, ReleaseId, Seen, Slot, Trial};
+use super::{
+    Component, Failed, Floors, MAX_COMPONENTS, Phase, Plan, PlanError, Reason, Record, ReleaseId, Seen, Slot, Trial,
+};
 
 /// Bytes of a copy, at most; more than the largest one needs.
 pub(super) const MAX_COPY: usize = 16 * 1024;
 
 const MAGIC: [u8; 4] = *b"FCDR";
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 const CHECKSUM: usize = 16;
 /// Bytes before the body: magic, format, counter, length of the body.
 const HEAD: usize = 4 + 1 + 8 + 4;
@@ -100,6 +102,8 @@ impl Record {
             put_optional(&mut body, slot.as_ref(), put_release)?;
         }
         body.extend(self.seed);
+        body.extend(self.root.to_be_bytes());
+        put_floors(&mut body, self.floors);
         let mut out = Vec::from(MAGIC);
         out.push(FORMAT);
         out.extend(counter.to_be_bytes());
@@ -140,8 +144,10 @@ impl Record {
         let failed = body.optional("failed", |body| Ok(Failed { reason: body.reason()?, release: body.release()? }))?;
         let slots = [body.optional("slot a", Cursor::release)?, body.optional("slot b", Cursor::release)?];
         let own = body.array("seed")?;
+        let root = u16::from_be_bytes(body.array("root")?);
+        let floors = body.floors()?;
         match body.0.len() {
-            0 => Ok((counter, Self { installed, seen, phase, failed, slots, seed: own })),
+            0 => Ok((counter, Self { installed, seen, phase, failed, slots, seed: own, root, floors })),
             got => Err(DecodeError::Trailing { got }),
         }
     }
@@ -169,6 +175,17 @@ fn put_optional<T>(
 ) -> Result<(), PlanError> {
     out.push(u8::from(value.is_some()));
     value.map_or(Ok(()), |value| put(out, value))
+}
+
+fn put_floors(out: &mut Vec<u8>, floors: Floors) {
+    match floors {
+        Floors::Hold => out.push(0),
+        Floors::Void { under_way: None } => out.push(1),
+        Floors::Void { under_way: Some(manifest) } => {
+            out.push(2);
+            out.extend(manifest);
+        }
+    }
 }
 
 fn put_phase(out: &mut Vec<u8>, phase: &Phase) -> Result<(), PlanError> {
@@ -300,6 +317,15 @@ impl<'a> Cursor<'a> {
             got => return Err(DecodeError::Value { field: "a slot", got }),
         };
         Ok(Trial { release: self.release()?, slot })
+    }
+
+    fn floors(&mut self) -> Result<Floors, DecodeError> {
+        match self.byte("floors")? {
+            0 => Ok(Floors::Hold),
+            1 => Ok(Floors::Void { under_way: None }),
+            2 => Ok(Floors::Void { under_way: Some(self.array("manifest digest")?) }),
+            got => Err(DecodeError::Value { field: "floors", got }),
+        }
     }
 
     fn reason(&mut self) -> Result<Reason, DecodeError> {

@@ -89,7 +89,7 @@ mod tests {
         let seed = |bytes: &[u8]| read(bytes).map(|found| (found.record.seed[0], found.counter, found.is_whole));
         assert_eq!(seed(&file(7, 6)), Ok((1, 7, false)));
         assert_eq!(seed(&file(6, 7)), Ok((2, 7, false)));
-        for at in 0..17 + 22 + 16 {
+        for at in 0..17 + 25 + 16 {
             let mut one = file(7, 6);
             one[at] ^= 1;
             let mut other = file(7, 6);

@@ -3,28 +3,30 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use fleetcast_cli::{CommandError, out, out_json};
-use fleetcast_install::record::{Phase, Seen, Slot};
+use fleetcast_cli::{CommandError, ErrorKind, out, out_json};
+use fleetcast_install::record::{Floors, Phase, Seen, Slot};
 use fleetcast_install::{Disk as _, Loaded, RealFs, Record, ReleaseId, load};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::folders;
-use crate::device::STATEMENT;
+use crate::config::{Settings, folders};
+use crate::device::{STATEMENT, trusted_at_rest};
 use crate::events::Release;
 use crate::ledger::{self, Entry};
 
-/// Show what is installed, on trial, being received, and was refused
+/// Show what is installed, on trial, being received, and was refused; and who is trusted
 ///
-/// Reads the device record, also while a daemon runs. How far the daemon is, and what it has counted since its start, is
-/// shown if it has a runtime folder.
+/// Reads the device record, also while a daemon runs. How far the daemon is, whether what it knows is current, and what it
+/// has counted since its start, is shown if it has a runtime folder; without one, or before the first start, whom the
+/// device trusts is found out from its settings.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   fleetcast-recv status --config /etc/fleetcast/recv.toml
   fleetcast-recv status --state /var/lib/fleetcast --json
 
-Exit codes: 0 shown, 1 no state folder or unreadable record, 78 wrong settings.")]
+Exit codes: 0 shown, 1 no state folder or unreadable record, 6 shown, but the device is stale or behind: it does not
+know what is current; 78 wrong settings.")]
 pub(super) struct Args {
     /// Print a JSON document
     #[arg(long)]
@@ -66,6 +68,12 @@ struct Status {
     daemon: Option<Value>,
     /// The newest refusals, alarms and installs, the newest first.
     history: Vec<Entry>,
+    /// Version of the newest root that was followed; 0 for none.
+    followed_root: u16,
+    /// The numbers of the installed release are no floors, until another is committed.
+    are_floors_void: bool,
+    /// Whom the device trusts, its newest beacon, freshness and clock, if that is known.
+    trust: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,7 +108,7 @@ struct Failed {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let (folder, runtime) = folders(self.state, self.runtime, self.config)?;
+        let (folder, runtime) = folders(self.state, self.runtime, self.config.clone())?;
         // A mistyped path is no new device.
         if RealFs.stat(&folder).map_err(CommandError::failed)?.is_none() {
             return Err(CommandError::failed(format!("there is no state folder {}", folder.display()))
@@ -117,13 +125,43 @@ impl Args {
         };
         let statement = RealFs.stat(&folder.join(STATEMENT)).map_err(CommandError::failed)?;
         let daemon = runtime.as_deref().and_then(ledger::running);
-        let status = Status::new(&record, statement.is_some(), daemon, ledger::history(&folder));
-        if self.json { out_json(&status) } else { out(&status.text()) }
+        let trust = daemon.as_ref().and_then(trust_of).or_else(|| trust_at_rest(self.config?, &record));
+        let status = Status::new(&record, statement.is_some(), daemon, ledger::history(&folder), trust);
+        if self.json {
+            out_json(&status)?;
+        } else {
+            out(&status.text())?;
+        }
+        status.conclude()
     }
 }
 
+/// What a daemon has told, aged since then: it may not run any longer.
+fn trust_of(daemon: &Value) -> Option<Value> {
+    let mut trust = daemon.get("trust")?.clone();
+    let since = ledger::since_boot().as_secs().saturating_sub(daemon["since_boot"].as_u64()?);
+    let clock = trust["clock"].as_u64()?.saturating_add(since);
+    trust["clock"] = clock.into();
+    if trust["freshness"] == "fresh" && trust["beacon"]["until"].as_u64()? < clock {
+        trust["freshness"] = "stale".into();
+    }
+    Some(trust)
+}
+
+fn trust_at_rest(config: PathBuf, record: &Record) -> Option<Value> {
+    let config = Settings::of_file(config).load().ok()?;
+    let trusted = trusted_at_rest(&RealFs, &config, record, ledger::unix()).ok()?;
+    serde_json::to_value(trusted).ok()
+}
+
 impl Status {
-    fn new(record: &Record, has_statement: bool, daemon: Option<Value>, history: Vec<Entry>) -> Self {
+    fn new(
+        record: &Record,
+        has_statement: bool,
+        daemon: Option<Value>,
+        history: Vec<Entry>,
+        trust: Option<Value>,
+    ) -> Self {
         let installed = record.installed.as_ref();
         let seen = record.seen.map(|Seen { sequence, .. }| sequence);
         // A kept statement is that of the highest release seen; one of the installed release awaits its removal.
@@ -153,7 +191,21 @@ impl Status {
             receiving: seen.filter(is_new),
             daemon,
             history,
+            followed_root: record.root,
+            are_floors_void: record.floors != Floors::Hold,
+            trust,
         }
+    }
+
+    /// What the exit code tells.
+    fn conclude(&self) -> Result<(), CommandError> {
+        let freshness = self.trust.as_ref().and_then(|trust| trust["freshness"].as_str()).unwrap_or_default();
+        let reason = match freshness {
+            "stale" => "stale: what is current is not known any longer, as no new beacon came",
+            "behind" => "behind: a root is missing, and nothing is installed until it comes",
+            _ => return Ok(()),
+        };
+        Err(CommandError::new(ErrorKind::Stale, reason).hint("see what is sent with `fleetcast-recv doctor`"))
     }
 
     fn text(&self) -> String {
@@ -165,6 +217,9 @@ impl Status {
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{label:<11}{value}");
         };
+        if self.are_floors_void {
+            line("floors", "void until another release is committed: the keys that set them are revoked".into());
+        }
         if let Some(trial) = &self.trial {
             let slot = trial.slot.map(|slot| format!(" in slot {slot}")).unwrap_or_default();
             let end = if self.phase == "returning" { ": it is being given up" } else { ": commit it or roll it back" };
@@ -214,6 +269,9 @@ impl Status {
             let (sent, heard, held) = (count("sent"), count("heard"), count("suppressed"));
             line("requests", format!("{sent} sent, {heard} of others heard, {held} left to others"));
         }
+        if let Some(trust) = &self.trust {
+            tell_trust(trust, &mut line);
+        }
         if let Some(release) = &self.pending {
             line("pending", format!("{release}: its install was interrupted, the next start finishes it"));
         }
@@ -224,6 +282,33 @@ impl Status {
             line("refused", format!("sequence {}: {reason} ({code}), at Unix time {time}", event["sequence"]));
         }
         text
+    }
+}
+
+fn tell_trust(trust: &Value, line: &mut dyn FnMut(&str, String)) {
+    let keys = |role: &str| {
+        let ids = trust["root"]["keys"][role].as_array().map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    match trust["root"]["version"].as_u64() {
+        Some(0) | None => line("root", "none: keys alone are trusted".into()),
+        Some(version) => line("root", format!("version {version}")),
+    }
+    for role in ["root", "author", "operator", "beacon"] {
+        let ids = keys(role);
+        if !ids.is_empty() {
+            line("", format!("{role:<9}{ids}"));
+        }
+    }
+    if let beacon @ Value::Object(_) = &trust["beacon"] {
+        let (issued, until) = (&beacon["issued"], &beacon["until"]);
+        let current = beacon["current"].as_u64();
+        let current = current.map_or("nothing for this device".into(), |current| format!("sequence {current}"));
+        line("beacon", format!("of Unix time {issued}, good until {until}; current: {current}"));
+    }
+    let freshness = trust["freshness"].as_str().unwrap_or_default();
+    if freshness != "off" {
+        line("freshness", format!("{freshness}; it is Unix time {} or later", trust["clock"]));
     }
 }
 

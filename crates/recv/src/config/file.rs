@@ -18,8 +18,10 @@ const MAX_FILE: u64 = 1 << 20;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct File {
+    pub(super) root: Option<Spanned<String>>,
     pub(super) trust: Option<Spanned<Vec<String>>>,
     pub(super) threshold: Option<Spanned<u8>>,
+    pub(super) built: Option<Spanned<Moment>>,
     pub(super) vendor: Option<Spanned<String>>,
     pub(super) classes: Option<Spanned<Vec<String>>>,
     pub(super) hardware: Option<Spanned<u64>>,
@@ -47,6 +49,8 @@ pub(super) struct File {
     pub(super) trial: Trial,
     #[serde(default)]
     pub(super) hooks: Hooks,
+    #[serde(default)]
+    pub(super) freshness: Freshness,
     pub(super) nack: Option<Nack>,
     pub(super) repair: Option<Repair>,
     #[serde(default)]
@@ -73,6 +77,32 @@ impl<'de> Deserialize<'de> for OneOrMore {
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
                 Vec::deserialize(SeqAccessDeserializer::new(list))
+            }
+        }
+        deserializer.deserialize_any(Form).map(Self)
+    }
+}
+
+/// A time, or the number of its second, as text.
+#[derive(Debug)]
+pub(super) struct Moment(pub(super) String);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+        impl Visitor<'_> for Form {
+            type Value = String;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time in quotes, or Unix time in seconds")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<String, E> {
+                Ok(text.to_owned())
+            }
+
+            fn visit_i64<E>(self, seconds: i64) -> Result<String, E> {
+                Ok(seconds.to_string())
             }
         }
         deserializer.deserialize_any(Form).map(Self)
@@ -116,7 +146,15 @@ pub(super) struct Hooks {
     pub(super) after_install: Option<Command>,
     pub(super) after_commit: Option<Command>,
     pub(super) after_rollback: Option<Command>,
+    pub(super) on_stale: Option<Command>,
     pub(super) timeout: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Freshness {
+    pub(super) trust_clock: bool,
+    pub(super) install_when_stale: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -77,6 +77,7 @@ pub(super) fn hooks(source: &Source, table: file::Hooks) -> Result<Hooks, Config
         after_install: program("after-install", table.after_install)?,
         after_commit: program("after-commit", table.after_commit)?,
         after_rollback: program("after-rollback", table.after_rollback)?,
+        on_stale: program("on-stale", table.on_stale)?,
     })
 }
 

@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use fleetcast_cli::{identity, keys, quantity};
+use fleetcast_cli::{identity, quantity};
 use fleetcast_core::manifest::{Token, Uuid};
-use fleetcast_core::trust::{Trust, TrustedKeys};
 use fleetcast_install::record::check_target;
 use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
-use super::{Config, ConfigError, Confine, TargetPlace, discover, feeds, install, nack, repair};
-use crate::device::STATEMENT;
+use super::{Config, ConfigError, Confine, Freshness, TargetPlace, discover, feeds, install, nack, repair, trust};
+use crate::device::OWN_FILES;
 use crate::discovery::REMEMBERED;
 use crate::ledger::HISTORY;
 
@@ -35,6 +34,10 @@ pub struct Settings {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// Trust root that the device is made with, which says who signs what; or else --trust
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["trust", "threshold"])]
+    root: Option<String>,
+
     /// Public key that releases must be signed with (PEM); repeat for several
     #[arg(long, value_name = "FILE")]
     trust: Vec<String>,
@@ -42,6 +45,10 @@ pub struct Settings {
     /// How many of the trusted keys must have signed [default: 1]
     #[arg(long, value_name = "N")]
     threshold: Option<u8>,
+
+    /// When the device or its software was made: it is later than that, whatever its clock says
+    #[arg(long, value_name = "TIME")]
+    built: Option<String>,
 
     /// The device's vendor: domain name or UUID
     #[arg(long, value_name = "NAME")]
@@ -135,12 +142,18 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// A path that a value names: one of a file is looked for beside that file.
+    pub(super) fn beside(&self, text: &str, at: &Place) -> PathBuf {
+        let folder = if at.0.starts_with("--") { None } else { self.path.parent() };
+        folder.map_or_else(|| text.into(), |folder| folder.join(text))
+    }
+
     pub(super) fn place<T>(&self, key: &str, value: &Spanned<T>) -> Place {
         Place(format!("{}:{}: {key}", self.path.display(), self.lines.line(value.span().start)))
     }
 
     /// The flag's value if it is given, else the file's, with its place.
-    fn pick<T>(&self, key: &str, flag: Option<T>, file: Option<Spanned<T>>) -> Option<(T, Place)> {
+    pub(super) fn pick<T>(&self, key: &str, flag: Option<T>, file: Option<Spanned<T>>) -> Option<(T, Place)> {
         match (flag, file) {
             (Some(value), _) => Some((value, Place(format!("--{key}")))),
             (None, Some(value)) => Some((self.place(key, &value), value)).map(|(place, v)| (v.into_inner(), place)),
@@ -149,7 +162,7 @@ impl Source {
     }
 
     /// As [`Source::pick`], for a key that must be set; `flag` is the flag's name.
-    fn need<T>(
+    pub(super) fn need<T>(
         &self,
         key: &str,
         flag: &str,
@@ -183,13 +196,13 @@ impl Settings {
     /// The first [`ConfigError`].
     pub fn load(self) -> Result<Config, ConfigError> {
         let (source, file) = read(self.config)?;
-        let keys_given = source.need("trust", "trust", some(self.trust), file.trust)?;
-        let threshold = source.pick("threshold", self.threshold, file.threshold).map_or(1, |(n, _)| n);
-        // A key named in a file is looked for beside that file.
-        let folder = if keys_given.1.0.starts_with("--") { None } else { source.path.parent() };
-        let trust = trust(keys_given, folder, threshold)?;
+        let flags = trust::Given { root: self.root, trust: some(self.trust), threshold: self.threshold };
+        let trust = trust::trust(&source, flags, (file.root, file.trust, file.threshold))?;
         let (vendor, at) = source.need("vendor", "vendor", self.vendor, file.vendor)?;
         let vendor = identity::vendor(&vendor).map_err(|e| at.wrong(e))?;
+        if trust.root().is_some_and(|root| root.vendor != vendor) {
+            return Err(at.wrong("the root is for devices of another vendor (vendor)"));
+        }
         let (classes, at) = source.need("classes", "class", some(self.class), file.classes)?;
         let classes = classes.iter().map(|class| identity::class(vendor, class)).collect::<Result<Vec<Uuid>, _>>();
         let classes = classes.map_err(|e| at.wrong(e))?;
@@ -222,6 +235,11 @@ impl Settings {
         let runtime = source.pick("runtime", self.runtime, file.runtime);
         Ok(Config {
             trust,
+            built: built(source.pick("built", self.built, file.built.map(moment)))?,
+            freshness: Freshness {
+                trust_clock: file.freshness.trust_clock,
+                install_when_stale: file.freshness.install_when_stale,
+            },
             vendor,
             classes,
             hardware: source.pick("hardware", self.hardware, file.hardware).map(|(revision, _)| revision),
@@ -284,6 +302,14 @@ fn one_or_more(list: Spanned<OneOrMore>) -> Spanned<Vec<String>> {
     Spanned::new(list.span(), list.into_inner().0)
 }
 
+fn moment(text: Spanned<file::Moment>) -> Spanned<String> {
+    Spanned::new(text.span(), text.into_inner().0)
+}
+
+fn built(given: Option<(String, Place)>) -> Result<u64, ConfigError> {
+    given.map_or(Ok(0), |(text, at)| quantity::time(&text).map_err(|e| at.wrong(e)))
+}
+
 fn seeds(given: Option<(Vec<String>, Place)>) -> Result<Vec<PathBuf>, ConfigError> {
     let Some((texts, at)) = given else { return Ok(Vec::new()) };
     if texts.len() > MAX_SEEDS {
@@ -301,18 +327,6 @@ fn wave(source: &Source, given: Option<Spanned<u16>>) -> Result<Option<u16>, Con
         Some(number) if *number.get_ref() > 999 => Err(source.place("wave", &number).wrong("0 to 999 are possible")),
         number => Ok(number.map(Spanned::into_inner)),
     }
-}
-
-fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8) -> Result<Trust, ConfigError> {
-    let load = |path: &String| {
-        let path = folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
-        keys::load_public(&path).map(keys::Loaded::tell).map_err(|e| {
-            let hint = e.reason.hint();
-            ConfigError { hint, ..at.wrong(format_args!("{e}: {}", e.reason)) }
-        })
-    };
-    let keys = paths.iter().map(load).collect::<Result<_, _>>()?;
-    TrustedKeys::new(keys, threshold).map(Trust::from).map_err(|e| at.wrong(e))
 }
 
 /// A path for flags as for files; flags may give it relative to the working folder.
@@ -412,7 +426,7 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
     name.is_some_and(|name| {
-        ["record", "lock", "trial-lock", HISTORY, REMEMBERED, STATEMENT].contains(&name) || name.starts_with("scratch.")
+        OWN_FILES.contains(&name) || [HISTORY, REMEMBERED].contains(&name) || name.starts_with("scratch.")
     })
 }
 

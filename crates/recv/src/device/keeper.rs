@@ -1,4 +1,6 @@
-//! What outlives a datagram: the record, the kept statement, and the storage of the release being received.
+//! What outlives a datagram: the record, roots and beacon, the kept statement, and the storage of the release being received.
+
+mod trust;
 
 use std::path::PathBuf;
 
@@ -13,6 +15,8 @@ use fleetcast_install::{
     durable,
 };
 
+use super::beacon::{BEACON, Kept};
+use super::roots::{ASIDE, Chain, ROOTS};
 use super::{DeviceError, Outcome, Standing, Tell};
 use crate::config::{Config, Hooks, TargetPlace};
 use crate::events::{Event, Release};
@@ -34,6 +38,8 @@ impl From<Fault> for Stop {
 
 /// Name of the file with the statement of the release being received.
 pub(crate) const STATEMENT: &str = "statement";
+/// Names of all files that a device keeps in its state folder, but for scratch.
+pub(crate) const OWN_FILES: [&str; 7] = ["record", "lock", "trial-lock", STATEMENT, ROOTS, ASIDE, BEACON];
 
 /// Carries out what the receive session asks for.
 pub(super) struct Keeper<D: Disk> {
@@ -44,6 +50,9 @@ pub(super) struct Keeper<D: Disk> {
     seeds: Vec<PathBuf>,
     /// Where the statement of the release being received is kept.
     statement: PathBuf,
+    /// Roots that have followed.
+    chain: Chain,
+    beacon: Kept,
     /// `None` while no release is being received.
     pub(super) storage: Option<Storage<D>>,
     /// The release of that storage.
@@ -52,7 +61,7 @@ pub(super) struct Keeper<D: Disk> {
     pub(super) wanted_pages: Vec<(u8, u32)>,
     /// Pages that were kept since somebody asked.
     pub(super) new_pages: Vec<(PageKind, u8, u32)>,
-    /// A release has begun.
+    /// A release has begun, or was given up: what was tried for the one before is of no matter.
     pub(super) has_begun: bool,
     /// A file of the release being received failed; another in its place may not.
     pub(super) failing: Option<Fault>,
@@ -75,7 +84,10 @@ impl<D: Disk> Keeper<D> {
     ) -> Result<(Self, Outcome), DeviceError> {
         let state = State::open(disk.clone(), &config.state, seed)?;
         let statement = config.state.join(STATEMENT);
-        durable::remove_leftovers(disk, &statement)?;
+        for name in [STATEMENT, ROOTS, ASIDE, BEACON] {
+            durable::remove_leftovers(disk, &config.state.join(name))?;
+        }
+        let chain = Chain::walk(disk, config)?;
         let mut keeper = Self {
             state,
             backend,
@@ -83,6 +95,8 @@ impl<D: Disk> Keeper<D> {
             hooks: config.hooks.clone(),
             seeds: config.seeds.clone(),
             statement,
+            chain,
+            beacon: Kept::new(config.state.join(BEACON)),
             storage: None,
             release: None,
             wanted_pages: Vec::new(),
@@ -94,6 +108,7 @@ impl<D: Disk> Keeper<D> {
             standing: Standing::Settled,
         };
         let outcome = keeper.recover(tell)?;
+        keeper.take_up_roots(tell)?;
         Ok((keeper, outcome))
     }
 
@@ -123,6 +138,15 @@ impl<D: Disk> Keeper<D> {
     fn call(hook: Option<&Program>, verb: &str, release: &ReleaseId, tell: Tell<'_>) {
         if let Some(hook) = hook
             && let Err(error) = hook.run(&[verb.into()], &environment(release))
+        {
+            tell(Event::Warning { code: error.code(), reason: error.to_string() });
+        }
+    }
+
+    /// Tells the hook that the device does not know what is current.
+    pub(super) fn call_on_stale(&self, environment: &[(&str, String)], tell: Tell<'_>) {
+        if let Some(hook) = &self.hooks.on_stale
+            && let Err(error) = hook.run(&["on-stale".into()], environment)
         {
             tell(Event::Warning { code: error.code(), reason: error.to_string() });
         }
@@ -255,12 +279,14 @@ impl<D: Disk> Keeper<D> {
             Action::LoadPage { component, cell } => self.wanted_pages.push((component, cell)),
             Action::Complete => self.is_complete = true,
             Action::Abandon { sequence, reason } => {
-                tell(Event::Refused { sequence, code: reason.code(), reason: reason.to_string() });
-                self.discard()?;
-                self.forget_statement()?;
-                self.is_complete = false;
+                tell(Event::Abandoned { sequence, code: reason.code(), reason: reason.to_string() });
+                self.abandon()?;
             }
-            Action::Root { .. } | Action::Beacon { .. } => {}
+            Action::Root { root, voids_floors } => self.follow_root(root, voids_floors, tell)?,
+            Action::Beacon { beacon } => {
+                self.beacon.set(beacon.statement());
+                tell(Event::Beacon { issued: beacon.issued, until: beacon.until });
+            }
             Action::Refused { reason: RefuseReason::Installed { .. }, .. } => self.heard_installed = true,
             Action::Refused { sequence, reason } => {
                 let (code, text) = (reason.code(), reason.to_string());
@@ -296,6 +322,15 @@ impl<D: Disk> Keeper<D> {
         let (staging, scratch) = storage.into_files();
         self.backend.discard(staging)?;
         scratch.into_iter().try_for_each(Scratch::remove)
+    }
+
+    /// Forgets the release being received, which will not be installed.
+    fn abandon(&mut self) -> Result<(), Fault> {
+        (self.is_complete, self.has_begun) = (false, true);
+        (self.release, self.failing) = (None, None);
+        self.new_pages.clear();
+        self.forget_statement()?;
+        self.discard()
     }
 
     /// Prepares storage for a release. If it cannot be taken, what was being received is left as it is.

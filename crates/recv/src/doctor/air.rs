@@ -1,13 +1,17 @@
 //! What is on the air: whose it is, and whether this device would take it.
 
-use fleetcast_core::session::{self, Action, Policy, RefuseReason};
+use fleetcast_core::session::{self, Action, Policy, RefuseReason, ResumeError};
 use fleetcast_core::time::Instant;
 use fleetcast_core::trust::Trust;
 use fleetcast_core::wire::StatementKind;
 
+use super::current::Statements;
 use super::{Finding, Level};
+use crate::config;
 use crate::events::Release;
 
+/// Drops for this are of statements that not enough of the keys that count have signed.
+const UNSIGNED: &str = "threshold";
 /// Packets that may wait for a page.
 const STAGING: usize = 256;
 /// Releases that are told apart.
@@ -28,24 +32,29 @@ pub(super) struct Air {
     policy: Policy,
     trusted: String,
     heard: Vec<Heard>,
+    statements: Statements,
+    /// Time of the last datagram.
+    now: Instant,
 }
 
 /// A genuine release, and what this device says to it.
 #[derive(Debug)]
 struct Heard {
+    sequence: u64,
     release: String,
-    verdict: Result<(), RefuseReason>,
+    verdict: Result<(), ResumeError>,
 }
 
 impl Air {
     /// `policy` is the device's own.
-    pub(super) fn new(trust: &Trust, policy: Policy) -> Self {
+    pub(super) fn new(trust: Trust, policy: Policy) -> Self {
         let open = Policy { installed: None, seen: None, trial: None, failed: None, ..policy.clone() };
         let keys = trust.keys_for(StatementKind::Manifest).map(|key| key.key_id().to_string());
         Self {
             trusted: keys.collect::<Vec<_>>().join(", "),
+            statements: Statements::new(&trust),
             session: session::Receiver::new(session::Config {
-                trust: trust.clone(),
+                trust,
                 policy: open,
                 staging: STAGING,
                 // Nothing is kept for long that a flood could displace.
@@ -53,19 +62,48 @@ impl Air {
             }),
             policy,
             heard: Vec::new(),
+            now: Instant::default(),
         }
+    }
+
+    /// Takes the beacon that the device has kept.
+    pub(super) fn restore_beacon(&mut self, statement: &[u8]) {
+        // One that does not verify is none for the daemon either.
+        let _ = self.session.restore_beacon(self.now, statement);
+    }
+
+    /// What there is to say of roots and beacons.
+    pub(super) fn current(&self, settings: config::Freshness) -> Vec<Finding> {
+        self.statements.findings(settings, &self.session, self.now)
     }
 
     /// Takes a datagram; `source` is a number for its sender.
     pub(super) fn take(&mut self, now: Instant, source: u64, datagram: &[u8]) {
+        self.now = now;
+        let unsigned = self.session.counters().dropped_for(UNSIGNED);
+        let beacon = self.session.beacon().map(|beacon| (**beacon).clone());
         let mut actions = self.session.handle_datagram(now, source, datagram);
         while let Some(action) = actions.next() {
             let heard = match action {
-                Action::Begin { manifest } => {
-                    Heard { release: Release::from(manifest).to_string(), verdict: self.policy.check(manifest, None) }
+                Action::Begin { manifest } => Heard {
+                    sequence: manifest.sequence,
+                    release: Release::from(manifest).to_string(),
+                    verdict: self.policy.check(manifest, beacon.as_ref()).map_err(ResumeError::Refused),
+                },
+                Action::Refused { sequence, reason } => Heard {
+                    sequence,
+                    release: format!("sequence {sequence}"),
+                    verdict: Err(ResumeError::Refused(reason)),
+                },
+                // A root or beacon says otherwise than what came before.
+                Action::Abandon { sequence, reason } => {
+                    let known = self.heard.iter_mut().filter(|heard| heard.sequence == sequence);
+                    known.for_each(|heard| heard.verdict = Err(reason));
+                    continue;
                 }
-                Action::Refused { sequence, reason } => {
-                    Heard { release: format!("sequence {sequence}"), verdict: Err(reason) }
+                Action::Root { voids_floors: true, .. } => {
+                    self.policy.void_floors();
+                    continue;
                 }
                 _ => continue,
             };
@@ -73,14 +111,18 @@ impl Air {
                 self.heard.push(heard);
             }
         }
+        let is_unsigned = self.session.counters().dropped_for(UNSIGNED) > unsigned;
+        self.statements.note(datagram, is_unsigned);
     }
 
     /// What there is to say of all that came.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let counters = self.session.counters();
         let dropped = |codes: &[&str]| codes.iter().map(|code| counters.dropped_for(code)).sum::<u64>();
-        let (came, alien, unknown) = (counters.datagrams, dropped(&ALIEN), dropped(&["threshold"]));
-        let is_for_us = |heard: &&Heard| matches!(heard.verdict, Ok(()) | Err(RefuseReason::Installed { .. }));
+        let (came, alien, unknown) = (counters.datagrams, dropped(&ALIEN), self.statements.unsigned_manifests());
+        let is_for_us = |heard: &&Heard| {
+            matches!(heard.verdict, Ok(()) | Err(ResumeError::Refused(RefuseReason::Installed { .. })))
+        };
         let has_ours = self.heard.iter().any(|heard| is_for_us(&heard));
         let unless_ours = |level| if has_ours { Level::Note } else { level };
         let mut findings = Vec::new();
@@ -112,14 +154,22 @@ impl Air {
                 "one is sent every second: listen longer (`--for`); if it stays so, packets of that size get lost on the way",
             ));
         }
-        findings.extend(self.heard.iter().map(|Heard { release, verdict }| match verdict {
+        findings.extend(self.heard.iter().map(|Heard { release, verdict, .. }| match verdict {
             Ok(()) => Finding::new(Level::Ok, "release", format_args!("{release} is sent, and this device takes it")),
-            Err(RefuseReason::Installed { .. }) => {
+            Err(ResumeError::Refused(RefuseReason::Installed { .. })) => {
                 Finding::new(Level::Ok, "installed", format_args!("{release} is sent, and is installed already"))
             }
             Err(reason) => {
-                let seen = format!("{release} is genuine, but not for this device: {reason}");
-                Finding::new(unless_ours(Level::Refused), reason.code(), seen).advice(advice(*reason))
+                let (seen, advice) = match reason {
+                    ResumeError::Refused(reason) => {
+                        (format!("{release} is genuine, but not for this device: {reason}"), advice(*reason))
+                    }
+                    ResumeError::Statement(reason) => (
+                        format!("{release} is not genuine by the root that has come: {reason}"),
+                        "sign the release with keys of the newest root",
+                    ),
+                };
+                Finding::new(unless_ours(Level::Refused), reason.code(), seen).advice(advice)
             }
         }));
         findings.extend(self.session.manifest().map(|_| self.loss()));
@@ -167,7 +217,7 @@ mod tests {
     /// Levels and codes of what is said about these packets.
     fn findings(packets: &[&[u8]]) -> Vec<(Level, &'static str)> {
         let (trust, policy) = nobody();
-        let mut air = Air::new(&trust, policy);
+        let mut air = Air::new(trust, policy);
         for packet in packets {
             air.take(Instant::from_micros(0), 1, packet);
         }

@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fleetcast_core::time::Instant;
+use fleetcast_core::trust::Trust;
+use fleetcast_install::RealFs;
 use fleetcast_install::record::Record;
 use fleetcast_net::{Interface, JoinError, Membership, ReceiveOptions, Receiver, source_number};
 
@@ -23,7 +25,7 @@ struct Strangers(Vec<IpAddr>);
 
 pub(super) async fn listen(
     config: &Config,
-    record: &Record,
+    (trust, record): (Trust, &Record),
     interfaces: &[Interface],
     time: Duration,
     findings: &mut Vec<Finding>,
@@ -40,7 +42,10 @@ pub(super) async fn listen(
     // Whoever else sends to groups with named sources. Without, what is wrong is told by the rest.
     let named: Vec<_> = all.iter().filter(|membership| membership.source.is_some()).cloned().collect();
     let mut others = Receiver::overhear(&named, &options).unwrap_or_else(|_| Receiver::new(&options));
-    let (mut air, mut strangers) = (Air::new(&config.trust, device::policy(config, record)), Strangers::default());
+    let (mut air, mut strangers) = (Air::new(trust, device::policy(config, record)), Strangers::default());
+    if let Ok(Some(beacon)) = device::kept_beacon(&RealFs, &config.state) {
+        air.restore_beacon(&beacon);
+    }
     let filtered = reverse_path_drops();
     let start = std::time::Instant::now();
     let end = tokio::time::sleep(time);
@@ -67,6 +72,7 @@ pub(super) async fn listen(
     findings.extend(drops(&ours));
     if ours.heard().any(|(.., heard)| heard > 0) {
         findings.extend(air.findings());
+        findings.extend(air.current(config.freshness));
     }
 }
 

@@ -37,7 +37,8 @@ fn status_of_a_new_device_a_full_disk_and_a_damaged_record() {
     assert_eq!(
         json,
         "{\"v\":1,\"installed\":null,\"phase\":\"idle\",\"trial\":null,\"slots\":null,\"failed\":null,\"seen\":null,\
-         \"pending\":null,\"receiving\":null,\"daemon\":null,\"history\":[]}\n"
+         \"pending\":null,\"receiving\":null,\"daemon\":null,\"history\":[],\"followed_root\":0,\
+         \"are_floors_void\":false,\"trust\":null}\n"
     );
     folder.recv(&["status"]).failed(78, &["--state: state is not set"]);
 

@@ -8,3 +8,4 @@ mod confine;
 mod doctor;
 mod frame;
 mod sockets;
+mod trust;

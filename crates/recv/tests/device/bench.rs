@@ -13,7 +13,7 @@ use fleetcast_install::sim::SimDisk;
 use fleetcast_install::{Backend, Disk, DiskFile as _, durable};
 use fleetcast_netlab::release::{CLASS, Facts, Release, VENDOR, facts, trust};
 use fleetcast_netlab::sim::{Carousel, Channel, Losses};
-use fleetcast_recv::config::{Config, Confine, Hooks, Install, TargetPlace, TrialCare};
+use fleetcast_recv::config::{Config, Confine, Freshness, Hooks, Install, TargetPlace, TrialCare};
 use fleetcast_recv::device::{Device, DeviceError, Outcome};
 use fleetcast_recv::events::Event;
 use rustix::io::Errno;
@@ -57,18 +57,33 @@ impl Job {
         Self::of(&Facts { waves, ..facts(sequence) }, images)
     }
 
+    /// The same, signed by the test keys of these names.
+    pub(crate) fn in_waves_by(names: &[&str], sequence: u64, images: &[(&str, Vec<u8>)], waves: &[(u16, u64)]) -> Self {
+        let waves = waves.iter().map(|&(share, time)| Share { share, time }).collect();
+        Self::of_signers(names, &Facts { waves, ..facts(sequence) }, images)
+    }
+
     /// The same, for some hardware revisions.
     pub(crate) fn for_hardware(sequence: u64, images: &[(&str, Vec<u8>)], range: (u64, u64)) -> Self {
         Self::of(&Facts { hardware: Some(range), ..facts(sequence) }, images)
     }
 
+    /// The same, signed by the test keys of these names.
+    pub(crate) fn signed_by(names: &[&str], sequence: u64, images: &[(&str, Vec<u8>)]) -> Self {
+        Self::of_signers(names, &facts(sequence), images)
+    }
+
     fn of(facts: &Facts, images: &[(&str, Vec<u8>)]) -> Self {
+        Self::of_signers(&["release"], facts, images)
+    }
+
+    fn of_signers(names: &[&str], facts: &Facts, images: &[(&str, Vec<u8>)]) -> Self {
         let cut = |&(target, ref image): &(_, Vec<u8>)| {
             let size = image.len() as u64;
             let parameters = Parameters { size, chunk: 64, cell: 8, repair: 100, digest: 16, cap_len: 16 };
             (target, image.clone(), Geometry::new(&parameters).unwrap())
         };
-        let release = Release::with_facts(facts, images.iter().map(cut).collect());
+        let release = Release::signed_by(names, facts, images.iter().map(cut).collect());
         let places = images.iter().map(|(target, _)| path_of(target));
         Self { file: release.file, carousel: release.carousel, images: places.zip(release.images).collect() }
     }
@@ -158,6 +173,8 @@ pub(crate) fn config() -> Config {
     };
     Config {
         trust: trust(),
+        built: 0,
+        freshness: Freshness::default(),
         vendor: VENDOR,
         classes: vec![CLASS],
         hardware: None,

@@ -16,5 +16,6 @@ mod repair;
 mod restart;
 mod reuse;
 mod slots;
+mod trust;
 mod unreadable;
 mod waves;

@@ -1,6 +1,6 @@
 //! Two slots and a simulated boot loader: whatever happens, the device starts into the old release or the new one.
 
-mod boot;
+pub(crate) mod boot;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

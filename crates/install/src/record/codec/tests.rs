@@ -55,14 +55,20 @@ fn record() -> impl Strategy<Value = Record> {
     let failed = (release(), reason()).prop_map(|(release, reason)| Failed { release, reason });
     let slots = [proptest::option::of(release()), proptest::option::of(release())];
     let optional = (proptest::option::of(release()), proptest::option::of(seen), proptest::option::of(failed));
-    (optional, phase(), slots, any::<[u8; 16]>()).prop_map(|((installed, seen, failed), phase, slots, seed)| Record {
-        installed,
-        seen,
-        phase,
-        failed,
-        slots,
-        seed,
-    })
+    let under_way = || any::<Option<[u8; 32]>>().prop_map(|under_way| Floors::Void { under_way });
+    let trust = (any::<u16>(), prop_oneof![Just(Floors::Hold), under_way()]);
+    (optional, phase(), slots, any::<[u8; 16]>(), trust).prop_map(
+        |((installed, seen, failed), phase, slots, seed, (root, floors))| Record {
+            installed,
+            seen,
+            phase,
+            failed,
+            slots,
+            seed,
+            root,
+            floors,
+        },
+    )
 }
 
 /// Makes the checksum right again, so that what stands behind it is reached.
@@ -181,7 +187,8 @@ fn one_deviation_gives_its_own_error() {
         with_checksum(bytes)
     };
     assert_eq!(code(&set(0, b'f')), "magic");
-    assert_eq!(code(&set(4, 1)), "format");
+    assert_eq!(code(&set(4, 2)), "format");
+    assert_eq!(code(&set(good.len() - CHECKSUM - 1, 3)), "value");
     assert_eq!(code(&set(HEAD, 2)), "value");
     let version = HEAD + 1 + 8 + 4 + 32;
     assert_eq!(code(&set(version + 1, 0xFF)), "text");
@@ -212,6 +219,8 @@ fn the_largest_record_fits_its_bound() {
         slots: [Some(release.clone()), Some(release.clone())],
         phase: Phase::Installing(Plan { release, components: components.collect() }),
         seed: [7; 16],
+        root: u16::MAX,
+        floors: Floors::Void { under_way: Some([8; 32]) },
     };
     let bytes = full.encode(1).unwrap();
     assert!(bytes.len() <= MAX_COPY, "{}", bytes.len());
@@ -229,4 +238,29 @@ fn seen_only_rises_and_keeps_the_first() {
     record.set_installed(&release);
     assert_eq!(record.seen, Some(Seen { sequence: 6, manifest: [6; 32] }));
     assert_eq!(record.installed, Some(release));
+}
+
+#[test]
+fn a_root_that_voids_floors_does_so_once_until_a_release_is_committed_that_was_not_under_way() {
+    let id = |sequence: u8| ReleaseId { sequence: sequence.into(), manifest: [sequence; 32], ..sample().release };
+    let mut record = Record::default();
+    record.set_installed(&id(6));
+    record.follow(1, false);
+    assert_eq!((record.root, record.floors, record.seen.map(|seen| seen.sequence)), (1, Floors::Hold, Some(6)));
+
+    record.phase = Phase::Trial(Trial { release: id(200), slot: Some(Slot::B) });
+    record.see(200, [200; 32]);
+    record.follow(2, true);
+    let void = Floors::Void { under_way: Some([200; 32]) };
+    assert_eq!((record.root, record.floors, record.seen), (2, void, None));
+    // A thief's release that goes on running says nothing of what may follow.
+    record.set_installed(&id(200));
+    assert_eq!((record.floors, record.seen, record.installed.clone()), (void, None, Some(id(200))));
+
+    record.set_installed(&id(7));
+    assert_eq!((record.floors, record.seen.map(|seen| seen.sequence)), (Floors::Hold, Some(7)));
+    // Walked again at the next start.
+    record.follow(2, true);
+    record.follow(1, true);
+    assert_eq!((record.root, record.floors, record.seen.map(|seen| seen.sequence)), (2, Floors::Hold, Some(7)));
 }
