@@ -5,6 +5,9 @@ mod image_arg;
 mod inspect;
 mod keygen;
 mod pubkey;
+mod root;
+mod signer_args;
+mod trust_args;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +54,7 @@ enum Command {
     Create(Box<create::Args>),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Root(root::Args),
 }
 
 impl Cli {
@@ -66,6 +70,7 @@ impl Cli {
             Command::Create(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
+            Command::Root(args) => args.run(),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::image::{Image, ImageError};
 use super::pages::Pages;
 use super::verify::{VerifyError, check_pages};
 use super::{Facts, Progress, ReleaseFile};
-use crate::beside;
+use crate::beside::{self, Existing};
 use crate::keys::SecretKey;
 
 /// A component with its image and the geometry chosen for it.
@@ -192,15 +192,6 @@ impl Draft {
         }
         Ok(())
     }
-}
-
-/// What to do with a file that has the name already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// Leave it alone and fail.
-    Keep,
-    /// Put the new one in its place, in one step.
-    Replace,
 }
 
 /// Writes the release file `path`: under another name first, flushed, read back and verified, then renamed.
