@@ -3,14 +3,13 @@
 mod error;
 
 use std::fs::File;
-use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use fleetcast_cli::keys::{exposed, read_bounded};
 use fleetcast_cli as cli;
+use fleetcast_cli::keys::{exposed, read_bounded};
 use signal_hook::{consts::SIGINT, flag};
 use zeroize::Zeroizing;
 
@@ -90,11 +89,7 @@ pub fn prompt_new(key: &Path) -> Result<Passphrase, PassphraseError> {
     if first.as_bytes() == second.as_bytes() { Ok(first) } else { Err(PassphraseError::Differ) }
 }
 
-fn find(
-    sort: Sort,
-    file: Option<&Path>,
-    question: impl FnOnce() -> String,
-) -> Result<Passphrase, PassphraseError> {
+fn find(sort: Sort, file: Option<&Path>, question: impl FnOnce() -> String) -> Result<Passphrase, PassphraseError> {
     match look(sort, file)? {
         Some(secret) => Ok(secret),
         None => prompt(sort, &question()),

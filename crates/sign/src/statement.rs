@@ -7,10 +7,9 @@ mod file;
 
 use fleetcast_cli::CommandError;
 use fleetcast_core::trust::{
-    Envelope, MAX_SIGNATURES, MAX_STATEMENT, StatementError, Unverified, encode_statement, parse_unverified,
+    Envelope, MAX_SIGNATURES, MAX_STATEMENT, Statement, StatementError, Unverified, encode_statement, parse_unverified,
     signed_bytes, statement_len,
 };
-use fleetcast_core::manifest::Manifest;
 use fleetcast_core::wire::StatementKind;
 
 pub use file::{StatementFile, StatementFileError, StatementFileReason};
@@ -123,8 +122,8 @@ impl Signable {
     pub fn parse(kind: StatementKind, statement: &[u8]) -> Result<Self, StatementError> {
         if let Some((&ARRAY, head)) = statement.split_last() {
             // The template wants a signature: one that says nothing stands in for none.
-            let none = signed_by_one(kind, &[], KeyId([0; 8]), &[0; 64])?;
-            let signed = [head, &[ARRAY + 1], tail(&none)].concat();
+            let (_, none) = signed_by_one(kind, &[], KeyId([0; 8]), &[0; 64])?;
+            let signed = [head, &[ARRAY + 1], &none].concat();
             if let Ok(envelope) = Envelope::parse(&signed)
                 && envelope.signatures().count() == 1
             {
@@ -162,7 +161,7 @@ impl Signable {
     ///
     /// None: any [`Signable`] has room for one signature.
     pub fn to_be_signed(&self, key: &PublicKey) -> Result<Vec<u8>, StatementError> {
-        let signed = signed_by_one(self.kind, &self.payload, key.key_id(), &[0; 64])?;
+        let (signed, _) = signed_by_one(self.kind, &self.payload, key.key_id(), &[0; 64])?;
         let envelope = Envelope::parse(&signed)?;
         let signature = envelope.signatures().next().ok_or(StatementError::Template)?;
         Ok(signed_bytes(self.kind, signature.protected, &self.payload))
@@ -191,9 +190,8 @@ impl Signable {
         if !key.verify(&self.to_be_signed(key)?, signature) {
             return Err(AttachError::Invalid { key: key.key_id() });
         }
-        let signed = signed_by_one(self.kind, &self.payload, key.key_id(), signature)?;
-        let (_, [signature]) = signed.as_rchunks() else { return Err(StatementError::Template.into()) };
-        self.signatures.push((key.key_id(), *signature));
+        let (_, signature) = signed_by_one(self.kind, &self.payload, key.key_id(), signature)?;
+        self.signatures.push((key.key_id(), signature));
         Ok(())
     }
 
@@ -215,7 +213,7 @@ impl Signable {
     ///
     /// None: any [`Signable`] has room for one signature.
     pub fn encode(&self) -> Result<Vec<u8>, StatementError> {
-        let mut statement = signed_by_one(self.kind, &self.payload, KeyId([0; 8]), &[0; 64])?;
+        let (mut statement, _) = signed_by_one(self.kind, &self.payload, KeyId([0; 8]), &[0; 64])?;
         statement.truncate(statement_len(self.payload.len(), 0));
         statement.pop();
         // At most eight.
@@ -224,12 +222,25 @@ impl Signable {
         Ok(statement)
     }
 
-    /// The manifest that it is, without any trust; `verify` is what asks for signatures.
+    /// What it says, without any trust; `verify` is what asks for signatures.
     ///
     /// # Errors
     ///
-    /// [`StatementError`] if it is none, or an invalid one.
-    pub fn manifest(&self) -> Result<Unverified<Manifest>, StatementError> {
-        parse_unverified(&signed_by_one(self.kind, &self.payload, KeyId([0; 8]), &[0; 64])?)
+    /// [`StatementError`] if it is of another kind, or invalid.
+    pub fn decode<T: Statement>(&self) -> Result<Unverified<T>, StatementError> {
+        let (signed, _) = signed_by_one(self.kind, &self.payload, KeyId([0; 8]), &[0; 64])?;
+        parse_unverified(&signed)
     }
+}
+
+/// A statement with this one signature, and that signature as it stands in it, which is at its end.
+fn signed_by_one(
+    kind: StatementKind,
+    payload: &[u8],
+    key: KeyId,
+    signature: &[u8; 64],
+) -> Result<(Vec<u8>, [u8; SIGNATURE_LEN]), StatementError> {
+    let statement = encode_statement(kind, payload, &[(key, |_: &[u8]| *signature)])?;
+    let signature = *statement.last_chunk().ok_or(StatementError::Template)?;
+    Ok((statement, signature))
 }

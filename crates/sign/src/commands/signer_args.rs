@@ -16,6 +16,7 @@ use crate::signers::{KeySource, Signer};
 
 /// The keys that sign, and what opens them.
 #[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Keys")]
 pub(super) struct SignerArgs {
     /// Key to sign with: a PEM file, pkcs11:... or ssh-agent:...; give it again for another signature, in this order
     ///
@@ -50,6 +51,7 @@ pub(super) struct SignerArgs {
 
 /// What drives and opens tokens.
 #[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Keys")]
 pub(super) struct TokenArgs {
     /// PKCS#11 module of keys that begin with pkcs11: and name none (?module-path=FILE)
     #[arg(long, value_name = "FILE", env = "FLEETCAST_PKCS11_MODULE", hide_env_values = true)]

@@ -218,7 +218,10 @@ mod tests {
     #[test]
     fn a_key_is_named_by_id_or_file() {
         let read = |text: &str| text.parse::<Wanted>();
-        assert_eq!(read("ssh-agent:0123456789abcDEF"), Ok(Wanted::Id(KeyId([1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]))));
+        assert_eq!(
+            read("ssh-agent:0123456789abcDEF"),
+            Ok(Wanted::Id(KeyId([1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef])))
+        );
         for path in ["id_ed25519.pub", "0123456789abcde", "+123456789abcdef"] {
             assert_eq!(read(&format!("ssh-agent:{path}")), Ok(Wanted::File(path.into())));
         }

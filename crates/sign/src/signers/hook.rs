@@ -21,11 +21,8 @@ impl Hook {
     }
 
     fn run(&self, message: &[u8]) -> io::Result<(ExitStatus, Vec<u8>)> {
-        let mut child = Command::new("sh")
-            .args(["-c", &self.command])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            Command::new("sh").args(["-c", &self.command]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let given = give(&mut child, message);
         let mut signature = Vec::new();
         // One octet more than a signature, so that it is told from what goes on.

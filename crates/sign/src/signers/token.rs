@@ -245,8 +245,7 @@ fn tell(public: &PublicKey, uri: &Uri) -> Result<(), TokenReason> {
 
 /// A key as a URI would name it.
 fn describe(session: &Session, key: ObjectHandle) -> Result<String, TokenReason> {
-    let attributes =
-        session.get_attributes(key, &[AttributeType::Label, AttributeType::Id, AttributeType::KeyType])?;
+    let attributes = session.get_attributes(key, &[AttributeType::Label, AttributeType::Id, AttributeType::KeyType])?;
     let show = |attribute: &Attribute| match attribute {
         Attribute::Label(label) => Some(format!("object={:?}", String::from_utf8_lossy(label))),
         Attribute::Id(id) => Some(id.iter().fold(String::from("id="), |text, octet| text + &format!("%{octet:02x}"))),

@@ -126,7 +126,9 @@ impl TokenReason {
             _ => format!("there is: {}", seen.join(", ")),
         };
         let hint = match self {
-            Self::NoModule => "give --pkcs11-module FILE, set FLEETCAST_PKCS11_MODULE, or add ?module-path=FILE to the URI",
+            Self::NoModule => {
+                "give --pkcs11-module FILE, set FLEETCAST_PKCS11_MODULE, or add ?module-path=FILE to the URI"
+            }
             Self::Tokens { seen, .. } => return Some(list("token; is it connected, and this its module?", seen)),
             Self::Keys { seen, .. } => return Some(list("private key; was the key made for another algorithm?", seen)),
             Self::NoPublic { .. } => "import the public key beside the private one, with the same id",
