@@ -3,10 +3,10 @@
 //! | state | when | a release may be installed |
 //! | --- | --- | --- |
 //! | off | the device's root knows no beacons | yes |
-//! | waiting | no beacon was heard since the start, or none for long enough yet | no |
-//! | fresh | the newest beacon holds | yes |
 //! | behind | the newest beacon names a root that has not come yet | no |
 //! | stale | the newest beacon holds no longer, or none came for five minutes | if the device's settings say so |
+//! | waiting | no beacon was heard since the start, or none for long enough yet | no |
+//! | fresh | the newest beacon holds | yes |
 
 use core::time::Duration;
 
@@ -115,6 +115,9 @@ impl Watch {
         if trust.beacon_role().is_none() {
             return Freshness::Off;
         }
+        if let Some(root) = self.newest().map(|beacon| beacon.root).filter(|&root| root > trust.version()) {
+            return Freshness::Behind { root };
+        }
         let is_late = now.since(self.start) >= PATIENCE;
         let Some(Newest { beacon, heard, .. }) = &self.newest else {
             return if is_late { Freshness::Stale { until: 0 } } else { Freshness::Waiting };
@@ -122,9 +125,6 @@ impl Watch {
         let until = beacon.until;
         if self.clock(now).max(system.unwrap_or_default()) > until || heard.is_none() && is_late {
             return Freshness::Stale { until };
-        }
-        if beacon.root > trust.version() {
-            return Freshness::Behind { root: beacon.root };
         }
         match heard {
             Some(heard) if now.since(*heard) >= LISTEN => Freshness::Fresh { until },

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 
 use fleetcast_core::fec::{ChunkIo, Decoder};
-use fleetcast_core::manifest::{Token, Uuid};
+use fleetcast_core::manifest::{Component, Manifest, Token, Uuid};
 use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
-use fleetcast_core::tree::Geometry;
+use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
 
 use fleetcast_sign::release::{Coding, Draft, Wanted, plan};
@@ -178,6 +178,20 @@ pub fn facts(sequence: u64) -> Facts {
         hardware: None,
         waves: vec![],
     }
+}
+
+/// A release of one image of 5,000 octets that does not exist.
+///
+/// # Panics
+///
+/// Never: its geometry is right.
+#[must_use]
+pub fn minimal(facts: &Facts) -> Manifest {
+    let parameters = Parameters { size: 5000, chunk: 1024, cell: 64, repair: 100, digest: 16, cap_len: 16 };
+    let rootfs = Token::new("rootfs").unwrap();
+    let geometry = Geometry::new(&parameters).unwrap();
+    let component = Component { name: rootfs.clone(), target: rootfs, sha256: [9; 32], geometry, cap: vec![4; 16] };
+    facts.manifest(vec![component])
 }
 
 /// Restores what `receiver` lacks of the images in `store`.

@@ -277,7 +277,11 @@ impl Policy {
         if !manifest.classes.iter().any(|class| self.classes.contains(class)) {
             return Err(RefuseReason::Class);
         }
-        let current: Vec<&Current> = beacon.map(|beacon| beacon.of(&self.classes).collect()).unwrap_or_default();
+        let mut current: Vec<&Current> = beacon.map(|beacon| beacon.of(&self.classes).collect()).unwrap_or_default();
+        // One that is named is refused by nothing that others are named for.
+        if current.iter().any(|current| current.sequence == offered && current.digest == *manifest.payload_digest()) {
+            current.clear();
+        }
         let floors = self.installed.filter(|_| self.has_floors);
         let security_versions = current.iter().map(|current| current.security_version);
         let floor = security_versions.chain(floors.map(|(_, version)| version)).max().unwrap_or_default();
@@ -305,7 +309,7 @@ impl Policy {
                 return Err(RefuseReason::Equivocation { sequence: offered });
             }
         }
-        check_current(&current, manifest)?;
+        check_current(&current, offered)?;
         if let Some(mark) = floor {
             let most = mark.sequence.saturating_add(FAR_JUMP);
             if offered > most {
@@ -347,13 +351,10 @@ impl Policy {
     }
 }
 
-/// Whether a release is one of the current ones, or above them.
-fn check_current(current: &[&Current], manifest: &Verified<Manifest>) -> Result<(), RefuseReason> {
-    let offered = manifest.sequence;
-    let mut same = current.iter().filter(|current| current.sequence == offered).peekable();
-    if same.peek().is_some() {
-        let is_it = same.all(|current| current.digest == *manifest.payload_digest());
-        return if is_it { Ok(()) } else { Err(RefuseReason::Equivocation { sequence: offered }) };
+/// Whether a release that is none of the current ones may be above them.
+fn check_current(current: &[&Current], offered: u64) -> Result<(), RefuseReason> {
+    if current.iter().any(|current| current.sequence == offered) {
+        return Err(RefuseReason::Equivocation { sequence: offered });
     }
     match current.iter().map(|current| current.sequence).max() {
         Some(current) if offered < current => Err(RefuseReason::Superseded { offered, current }),

@@ -52,10 +52,7 @@ impl Receiver {
                 StatementKind::Root => self.take_root(now, statement),
                 StatementKind::Beacon => self.take_beacon(now, statement),
             };
-            taken.map_err(|e| {
-                self.refused.insert(&digest);
-                e.code()
-            })
+            taken.inspect_err(|_| self.refused.insert(&digest))
         });
         if let Err(code) = result {
             self.counters.drop(code);
@@ -136,8 +133,8 @@ impl Receiver {
         }
     }
 
-    fn take_manifest(&mut self, statement: &[u8]) -> Result<(), StatementError> {
-        let manifest = verify(statement, &self.trust)?;
+    fn take_manifest(&mut self, statement: &[u8]) -> Result<(), &'static str> {
+        let manifest = verify(statement, &self.trust).map_err(|e| e.code())?;
         self.consider(manifest);
         Ok(())
     }
@@ -167,12 +164,13 @@ impl Receiver {
     }
 
     /// Takes the root that follows, and judges everything anew by it \[K-7\].
-    fn take_root(&mut self, now: Instant, statement: &[u8]) -> Result<(), StatementError> {
+    fn take_root(&mut self, now: Instant, statement: &[u8]) -> Result<(), &'static str> {
+        let root: Verified<Root> = verify(statement, &self.trust).map_err(|e| e.code())?;
         // Keys alone are of any vendor.
-        if self.trust.root().is_none() && verify::<Root>(statement, &self.trust)?.vendor != self.policy.vendor {
-            return Err(StatementError::Scope);
+        if root.vendor != self.policy.vendor {
+            return Err(RefuseReason::Vendor.code());
         }
-        let step = self.trust.step(statement)?;
+        let step = self.trust.follow(root);
         self.watch.follow(now, &self.trust);
         if step.voids_floors {
             self.policy.void_floors();
@@ -184,8 +182,8 @@ impl Receiver {
     }
 
     /// Takes a later beacon, and judges everything anew by it.
-    fn take_beacon(&mut self, now: Instant, statement: &[u8]) -> Result<(), StatementError> {
-        let beacon = verify::<Beacon>(statement, &self.trust)?;
+    fn take_beacon(&mut self, now: Instant, statement: &[u8]) -> Result<(), &'static str> {
+        let beacon: Verified<Beacon> = verify(statement, &self.trust).map_err(|e| e.code())?;
         let payload_digest = *beacon.payload_digest();
         if self.watch.hear(now, beacon) == Verdict::New {
             self.work.push_back(Work::Act(Step::Beacon));

@@ -53,10 +53,14 @@ impl Trust {
     ///
     /// Spec §17 \[K-6, K-9\].
     pub fn step(&mut self, statement: &[u8]) -> Result<Step, StatementError> {
-        let root = verify::<Root>(statement, self)?;
+        verify(statement, self).map(|root| self.follow(root))
+    }
+
+    /// Trusts a root that was found to follow this one.
+    pub(crate) fn follow(&mut self, root: Verified<Root>) -> Step {
         let voids_floors = self.voids_floors(&root);
         self.0 = Anchor::Root(root);
-        Ok(Step { voids_floors })
+        Step { voids_floors }
     }
 
     /// Whether no release that could be signed before counts under the next root \[K-9\].
