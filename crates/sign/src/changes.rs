@@ -61,3 +61,24 @@ impl fmt::Display for Changes {
         })
     }
 }
+
+/// What differs between two documents.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diff {
+    /// Nothing does.
+    pub same: bool,
+    /// What does.
+    pub changes: Changes,
+}
+
+impl From<Changes> for Diff {
+    fn from(changes: Changes) -> Self {
+        Self { same: changes.is_empty(), changes }
+    }
+}
+
+impl fmt::Display for Diff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.same { writeln!(f, "both say the same") } else { write!(f, "{}", self.changes) }
+    }
+}

@@ -7,9 +7,11 @@
 //! may sign them, [`beacon`] says which of them are current, [`device`] what a device makes of
 //! them, [`changes`] what differs. [`commands`] is the command line.
 
+pub mod beacon;
 mod beside;
 pub mod changes;
 pub mod commands;
+pub mod device;
 pub mod keys;
 pub mod passphrase;
 pub mod release;

@@ -7,16 +7,15 @@ use fleetcast_core::trust::{Grant, PublicKey, Root, Trust, TrustedKeys};
 use serde::Serialize;
 
 use super::RootFile;
-use crate::changes::Changes;
+use crate::changes::{self, Changes};
 use crate::time;
 
 /// What differs between two roots.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diff {
-    /// Nothing does but, perhaps, the signatures.
-    pub same: bool,
-    /// What does.
-    pub changes: Changes,
+    /// What does; signatures do not count.
+    #[serde(flatten)]
+    pub says: changes::Diff,
     /// Whether floors of releases are void after the step; null if it is none from a signed root to the next.
     pub voids_floors: Option<bool>,
 }
@@ -25,12 +24,10 @@ impl Diff {
     /// Compares two root files, signed or not.
     #[must_use]
     pub fn new(a: &RootFile, b: &RootFile) -> Self {
-        let changes = changes(a.root(), b.root());
         let before = a.encode().ok().and_then(|statement| Trust::from_root(&statement).ok());
         let before = before.filter(|before| before.version().checked_add(1) == Some(b.root().version));
         Self {
-            same: changes.is_empty(),
-            changes,
+            says: changes(a.root(), b.root()).into(),
             voids_floors: before.map(|before| before.voids_floors(b.root())),
         }
     }
@@ -38,10 +35,7 @@ impl Diff {
 
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.same {
-            return writeln!(f, "both say the same");
-        }
-        write!(f, "{}", self.changes)?;
+        write!(f, "{}", self.says)?;
         match self.voids_floors {
             Some(true) => writeln!(f, "no release signed before counts any more: floors of devices become void"),
             Some(false) => writeln!(f, "releases signed before can still count: floors of devices stay"),
