@@ -19,6 +19,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitStatus;
 
+use cryptoki::error::{Error, RvError};
 use fleetcast_cli::CommandError;
 
 pub use source::KeySource;
@@ -108,7 +109,7 @@ pub enum SignReason {
     },
     /// The token failed.
     #[error("the PKCS#11 module says")]
-    Token(#[source] cryptoki::error::Error),
+    Token(#[source] Error),
     /// The agent failed.
     #[error(transparent)]
     Agent(AgentReason),
@@ -145,6 +146,9 @@ impl SignReason {
             Self::Length { .. } => Some("a signature is 64 raw octets: no text, no line end, no ASN.1".into()),
             Self::Status { .. } => Some("what it wrote to stderr is above".into()),
             Self::Agent(reason) => reason.hint(),
+            Self::Token(Error::Pkcs11(RvError::UserNotLoggedIn, _)) => {
+                Some("a key that wants the PIN before each signature (CKA_ALWAYS_AUTHENTICATE) cannot be used".into())
+            }
             Self::Token(_) | Self::Command(_) => None,
         }
     }

@@ -1,8 +1,7 @@
 //! `create`: a signed release from images.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
@@ -11,8 +10,8 @@ use fleetcast_core::trust::MAX_SIGNATURES;
 use serde::Serialize;
 
 use super::image_arg::{ImageArg, check_unique, token};
-use super::progress;
 use super::signer_args::SignerArgs;
+use super::{check_out, progress};
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
 use crate::time;
 
@@ -44,11 +43,16 @@ Examples:
 
   Two signatures, for devices that ask for both:
     fleetcast-sign create --key alice.pem --passphrase-file alice.pass \\
-      --key bob.pem --passphrase-file bob.pass ...")]
-pub(super) struct Args {
-    #[command(flatten)]
-    signers: SignerArgs,
+      --key bob.pem --passphrase-file bob.pass ...
 
+  Signed by a key in a token, by one of the ssh-agent, by a program:
+    fleetcast-sign create --key 'pkcs11:token=release;object=release-key' ...
+    fleetcast-sign create --key ssh-agent:0123456789abcdef ...
+    fleetcast-sign create --sign-cmd ./sign-in-the-safe --pub release-key.pub.pem ...
+
+  Signed later, at two other places:
+    fleetcast-sign create --unsigned --signatures 2 ...")]
+pub(super) struct Args {
     /// Sign nothing: `sign` and `attach` put signatures on the file later, here or elsewhere
     #[arg(long, conflicts_with_all = ["keys", "commands"])]
     unsigned: bool,
@@ -136,6 +140,9 @@ pub(super) struct Args {
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    signers: SignerArgs,
 }
 
 /// A component, its image and its target.
@@ -217,9 +224,10 @@ impl Args {
         // Each image is read twice.
         let bar = progress(2 * inputs.iter().map(|input| input.image.size()).sum::<u64>());
         let work = |octets| bar.inc(octets);
-        let draft = match self.unsigned {
-            true => Draft::unsigned(&facts, &inputs, &work),
-            false => Draft::new(&facts, &inputs, &signers, &work),
+        let draft = if self.unsigned {
+            Draft::unsigned(&facts, &inputs, &work)
+        } else {
+            Draft::new(&facts, &inputs, &signers, &work)
         };
         bar.finish_and_clear();
         let draft = draft?;
@@ -284,15 +292,8 @@ impl Args {
 
     /// Finds out before the work what would make it vain, or cost a file that it needs.
     fn check_out(&self) -> Result<(), CommandError> {
-        // By file and not by name: `./a`, a link and `a` are one file.
-        let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        let mut inputs = self.signers.files().chain(self.images.iter().map(|arg| arg.image.path.as_path()));
-        if let Some(out) = identity(&self.out)
-            && let Some(input) = inputs.find(|input| identity(input) == Some(out))
-        {
-            let message = format!("--out {} is the file that is read as {}", self.out.display(), input.display());
-            return Err(CommandError::new(ErrorKind::Usage, message).hint("choose another name for the release"));
-        }
+        let images = self.images.iter().map(|arg| arg.image.path.as_path());
+        check_out(&self.out, self.signers.files().chain(images))?;
         let failed = |text: &str| CommandError::failed(format!("{} {text}", self.out.display()));
         match std::fs::symlink_metadata(&self.out) {
             Ok(metadata) if metadata.is_dir() => Err(failed("is a folder")),

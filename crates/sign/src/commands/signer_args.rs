@@ -21,7 +21,7 @@ pub(super) struct SignerArgs {
     /// Key to sign with: a PEM file, pkcs11:... or ssh-agent:...; give it again for another signature, in this order
     ///
     /// pkcs11:token=T;object=O is a key in a token (RFC 7512); token, manufacturer, model, serial, slot-id, object, id and
-    /// type choose it. ssh-agent:ID is a key of the agent at SSH_AUTH_SOCK; ID is the 16 digits of a key id, or a public key
+    /// type choose it. ssh-agent:ID is a key of the agent at `SSH_AUTH_SOCK`; ID is the 16 digits of a key id, or a public key
     /// file of OpenSSH.
     #[arg(long = "key", value_name = "KEY", value_parser = key_source())]
     keys: Vec<KeySource>,
@@ -89,16 +89,9 @@ impl SignerArgs {
 
     /// The files that are read for it.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        let key_files = self.key_files();
+        let of_keys = self.keys.iter().filter_map(KeySource::file);
         let others = self.passphrase_files.iter().chain(&self.tokens.pin_file).chain(&self.publics);
-        key_files.chain(others.map(PathBuf::as_path))
-    }
-
-    fn key_files(&self) -> impl Iterator<Item = &Path> {
-        self.keys.iter().filter_map(|key| match key {
-            KeySource::File(path) => Some(path.as_path()),
-            KeySource::Token(_) | KeySource::Agent(_) => None,
-        })
+        of_keys.chain(others.map(PathBuf::as_path))
     }
 
     /// Whether the options fit each other, before anything is read or asked for.
@@ -108,7 +101,8 @@ impl SignerArgs {
     /// [`ErrorKind::Usage`].
     pub(super) fn check(&self) -> Result<(), CommandError> {
         let usage = |message: String, hint: &str| Err(CommandError::new(ErrorKind::Usage, message).hint(hint));
-        let (files, keys) = (self.passphrase_files.len(), self.key_files().count());
+        let (files, keys) =
+            (self.passphrase_files.len(), self.keys.iter().filter(|key| matches!(key, KeySource::File(_))).count());
         if self.count() == 0 {
             return usage("there is no key to sign with".into(), "give --key KEY, or --sign-cmd COMMAND --pub FILE");
         }

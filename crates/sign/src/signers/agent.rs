@@ -24,7 +24,7 @@ use crate::keys::{KeyId, PublicKey};
 use wire::{Answer, Identity};
 
 /// How long the agent may take: somebody may have to confirm, or touch a key.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Octets of the largest answer that is read, as OpenSSH has it.
 const MAX_ANSWER: u32 = 256 * 1024;
 /// Octets of the largest public key file.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::agent::Wanted;
 use super::token::Uri;
@@ -32,6 +32,18 @@ impl KeySource {
             }
             Some(text) if text.starts_with(Wanted::SCHEME) => text.parse().map(Self::Agent),
             _ => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+impl KeySource {
+    /// The file that is read for it, if any.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::Agent(Wanted::File(path)) => Some(path),
+            Self::Token(uri) => uri.pin_source.as_deref(),
+            Self::Agent(Wanted::Id(_)) => None,
         }
     }
 }

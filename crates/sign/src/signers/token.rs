@@ -192,16 +192,13 @@ fn token(module: &Pkcs11, uri: &Uri) -> Result<(Slot, TokenInfo), TokenReason> {
 /// The one Ed25519 private key that is as `uri` says.
 fn private_key(session: &Session, token: &str, uri: &Uri) -> Result<ObjectHandle, TokenReason> {
     let found = session.find_objects(&template(ObjectClass::PRIVATE_KEY, uri))?;
-    match found[..] {
-        [one] => Ok(one),
-        _ => {
-            let matching = found.len();
-            let all = [Attribute::Class(ObjectClass::PRIVATE_KEY)];
-            let seen = if matching == 0 { session.find_objects(&all)? } else { found };
-            let seen = seen.into_iter().map(|key| describe(session, key)).collect::<Result<_, _>>()?;
-            Err(TokenReason::Keys { matching, token: token.into(), seen })
-        }
+    if let [one] = found[..] {
+        return Ok(one);
     }
+    let (matching, all) = (found.len(), [Attribute::Class(ObjectClass::PRIVATE_KEY)]);
+    let seen = if matching == 0 { session.find_objects(&all)? } else { found };
+    let seen = seen.into_iter().map(|key| describe(session, key)).collect::<Result<_, _>>()?;
+    Err(TokenReason::Keys { matching, token: token.into(), seen })
 }
 
 /// The public half: the object with the same id, or without one the same label; some tokens show it at the private half.

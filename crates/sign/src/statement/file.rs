@@ -18,8 +18,11 @@ use super::Signable;
 use crate::beside;
 use crate::release::{ReleaseFile, VerifyError, check_pages};
 
+/// Decodes a statement, to see whether it is of a kind.
+type Decode = fn(&Signable) -> Result<(), StatementError>;
+
 /// Kinds whose statements are files of their own. What says which is the content: only one of them decodes.
-const KINDS: [(StatementKind, fn(&Signable) -> Result<(), StatementError>); 2] = [
+const KINDS: [(StatementKind, Decode); 2] = [
     (StatementKind::Root, |statement| statement.decode::<Root>().map(drop)),
     (StatementKind::Beacon, |statement| statement.decode::<Beacon>().map(drop)),
 ];
@@ -28,6 +31,8 @@ const KINDS: [(StatementKind, fn(&Signable) -> Result<(), StatementError>); 2] =
 #[derive(Debug)]
 pub struct StatementFile {
     path: PathBuf,
+    /// What a link leads to: it is what gets replaced.
+    target: PathBuf,
     /// The statement as it stands there.
     pub statement: Signable,
     /// The manifest, if it is a release file, and the octets of statement in it.
@@ -98,21 +103,20 @@ impl StatementFile {
     }
 
     fn read(path: &Path) -> Result<Self, StatementFileReason> {
-        // What replaces the file in the end replaces what a link leads to.
-        let path = fs::canonicalize(path)?;
-        let beginning = read_bounded(File::open(&path)?, MAX_STATEMENT as u64)?;
+        let target = fs::canonicalize(path)?;
+        let beginning = read_bounded(File::open(&target)?, MAX_STATEMENT as u64)?;
         match beginning {
             Some(statement) if !statement.starts_with(&MAGIC) => {
-                Ok(Self { path, statement: of_some_kind(&statement)?, release: None })
+                Ok(Self { path: path.into(), target, statement: of_some_kind(&statement)?, release: None })
             }
             _ => {
-                let file = ReleaseFile::open(&path).map_err(VerifyError::File)?;
+                let file = ReleaseFile::open(&target).map_err(VerifyError::File)?;
                 let statement =
                     Signable::parse(StatementKind::Manifest, file.statement()).map_err(VerifyError::Statement)?;
                 let manifest = statement.decode::<Manifest>().map_err(VerifyError::Statement)?;
                 let len = file.statement().len();
                 file.check_len(&Layout::new(len, &manifest)).map_err(VerifyError::File)?;
-                Ok(Self { path, statement, release: Some((manifest, len)) })
+                Ok(Self { path: path.into(), target, statement, release: Some((manifest, len)) })
             }
         }
     }
@@ -147,13 +151,13 @@ impl StatementFile {
 
     fn write(&self) -> Result<(), StatementFileReason> {
         let statement = self.statement.encode()?;
-        let mode = fs::metadata(&self.path)?.permissions().mode();
-        let mut file = beside::new_file(&self.path, mode & 0o777)?;
+        let mode = fs::metadata(&self.target)?.permissions().mode();
+        let mut file = beside::new_file(&self.target, mode & 0o777)?;
         let out = file.as_file_mut();
         if let Some((_, len)) = &self.release {
             out.write_all(&encode_head(u32::try_from(statement.len()).unwrap_or(u32::MAX)))?;
             out.write_all(&statement)?;
-            let mut rest = File::open(&self.path)?;
+            let mut rest = File::open(&self.target)?;
             rest.seek(SeekFrom::Start((HEAD_LEN + len) as u64))?;
             io::copy(&mut rest, out)?;
         } else {
@@ -163,8 +167,8 @@ impl StatementFile {
         if let Some((manifest, _)) = &self.release {
             check_pages(&ReleaseFile::open(file.path()).map_err(VerifyError::File)?, manifest)?;
         }
-        file.persist(&self.path).map_err(|error| error.error)?;
-        beside::flush_folder(&self.path).map_err(StatementFileReason::Unflushed)
+        file.persist(&self.target).map_err(|error| error.error)?;
+        beside::flush_folder(&self.target).map_err(StatementFileReason::Unflushed)
     }
 }
 

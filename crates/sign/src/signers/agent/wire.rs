@@ -119,9 +119,10 @@ mod tests {
     }
 
     fn strings(parts: &[&[u8]]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        parts.iter().for_each(|part| push(&mut bytes, part));
-        bytes
+        parts.iter().fold(Vec::new(), |mut bytes, part| {
+            push(&mut bytes, part);
+            bytes
+        })
     }
 
     #[test]
