@@ -92,13 +92,17 @@ impl BeaconError {
             Self::NoRole { .. } => "make a root that has it: fleetcast-sign root bump, root add-key --role beacon",
             Self::Foreign { .. } => "`fleetcast-sign root show` lists the keys that have it",
             Self::Twice { .. } => "leave out the one that devices are not to take",
-            Self::TooMany { .. } => "name the newest release of each class, and stepping stones only where they are needed",
+            Self::TooMany { .. } => {
+                "name the newest release of each class, and stepping stones only where they are needed"
+            }
             Self::Validity { .. } => "give --valid such as 24h",
             Self::NotLater { .. } => {
                 "is the clock of this machine right? If the one that is there was made with a wrong clock, give a time \
                  after it with --issued, or wait"
             }
-            Self::Unsigned { .. } => "give more of the beacon keys, or --unsigned and collect signatures: fleetcast-sign sign",
+            Self::Unsigned { .. } => {
+                "give more of the beacon keys, or --unsigned and collect signatures: fleetcast-sign sign"
+            }
             Self::Invalid(_) => "correct the value that is out of range",
         }
     }

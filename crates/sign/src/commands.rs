@@ -4,6 +4,7 @@ mod attach;
 mod beacon;
 mod create;
 mod diff;
+mod document;
 mod image_arg;
 mod inspect;
 mod keygen;

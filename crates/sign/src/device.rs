@@ -126,7 +126,7 @@ impl Device {
         let last = manifest.waves.last().filter(|last| !self.has_wave && last.time > from);
         let rest = last.map(|last| format!(", and others of its kind up to {}", time::text(last.time)));
         if !self.ignore_waves && from > self.time.max(self.watch.clock(now)) {
-            let why = format!("its wave begins {}{}", time::text(from), rest.unwrap_or_default());
+            let why = format!("its wave begins then{}", rest.unwrap_or_default());
             return verdict(Does::InstallsLater, None, why, Some(from));
         }
         verdict(Does::Installs, None, rest.map_or(String::new(), |rest| format!("at once{rest}")), None)
@@ -165,6 +165,26 @@ impl Verdict {
     #[must_use]
     pub const fn is_good(&self) -> bool {
         matches!(self.verdict, Does::Installs | Does::InstallsLater)
+    }
+}
+
+impl Verdict {
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self.code.unwrap_or_default() {
+            "rollback" | "security-version" | "superseded" | "equivocation" | "rolled-back" => {
+                "make the release again with a higher --sequence, and a --security-version that is not lower"
+            }
+            "far-jump" => "number releases with smaller steps",
+            "installed" => "there is nothing to do",
+            "trial" => "the device must commit the release on trial, or roll it back",
+            "from" => "send a release first that this device takes, and that --from of this one lets through",
+            "wave" => "make the release again with a last wave of 100 percent",
+            "stale" | "waiting" => "give the beacon that is sent: --beacon",
+            "behind" => "give the roots that are sent: --root",
+            _ => "compare the profile with `fleetcast-sign inspect`",
+        }
     }
 }
 

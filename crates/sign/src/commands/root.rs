@@ -16,10 +16,11 @@ use fleetcast_core::manifest::{MAX_CLASSES, Token, Uuid};
 use fleetcast_core::trust::{Grant, Root, Trust};
 use fleetcast_core::wire::{MAX_COMPONENTS, StatementKind};
 
+use super::document::open;
 use super::image_arg::token;
 use super::trust_args::{bare_keys, public_keys, statement};
 use crate::root::{Diff, Role, RootError, RootFile, Shown, Standing, keys_of, warnings};
-use crate::statement::{StatementFile, StatementFileReason};
+use crate::statement::StatementFile;
 use crate::time;
 
 /// Make and change trust roots: who may sign what
@@ -98,19 +99,11 @@ struct Opened {
 
 impl Opened {
     fn open(path: &Path) -> Result<Self, CommandError> {
-        let refused = |code: &str, text: &str| {
-            let message = format!("refused ({code}): {}: {text}", path.display());
-            CommandError::new(ErrorKind::Refused, message).hint("give a root file, made by: fleetcast-sign root init")
-        };
-        let file = StatementFile::open(path).map_err(|error| match error.reason {
-            StatementFileReason::Io(error) => {
-                CommandError::failed(format!("cannot read root {}: {error}", path.display()))
-            }
-            StatementFileReason::Statement(reason) => refused(reason.code(), &reason.to_string()),
-            reason => refused(reason.code(), &reason.to_string()),
-        })?;
+        let file = open(path)?;
         if file.statement.kind() != StatementKind::Root {
-            return Err(refused("template", "it is no root"));
+            let message = format!("refused (template): {} is no root", path.display());
+            let hint = "give a root file, made by: fleetcast-sign root init";
+            return Err(CommandError::new(ErrorKind::Refused, message).hint(hint));
         }
         Ok(Self { root: RootFile::of(file.statement.clone())?, file })
     }
@@ -239,14 +232,14 @@ impl GrantArgs {
         let mut targets = self.targets.clone();
         classes.sort_unstable();
         targets.sort_unstable();
-        for (what, count, most) in
-            [("classes", classes.len(), MAX_CLASSES), ("targets", targets.len(), MAX_COMPONENTS)]
+        for (what, count, most) in [("classes", classes.len(), MAX_CLASSES), ("targets", targets.len(), MAX_COMPONENTS)]
         {
             if count > most {
                 return Err(usage(format!("a grant is for at most {most} {what}, not {count}")));
             }
         }
-        let role = |role, paths: &[PathBuf], threshold| Ok::<_, CommandError>(keys_of(role, public_keys(paths)?, threshold)?);
+        let role =
+            |role, paths: &[PathBuf], threshold| Ok::<_, CommandError>(keys_of(role, public_keys(paths)?, threshold)?);
         let author = role(Role::Release(number), &self.release_keys, self.release_threshold)?;
         let operator = (!self.operator_keys.is_empty())
             .then(|| role(Role::Operator(number), &self.operator_keys, self.operator_threshold));

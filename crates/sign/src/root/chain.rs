@@ -73,6 +73,11 @@ impl Chain {
         Self(files)
     }
 
+    /// The files, in order.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        self.0.iter().map(|(path, octets)| (path.as_path(), octets.as_slice()))
+    }
+
     /// Walks from `trust`, or from the first root as from one that a device is made with.
     ///
     /// Gives the trust at the end; `None` if there is nothing to trust.

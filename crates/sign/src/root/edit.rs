@@ -196,22 +196,3 @@ fn index(root: &Root, grant: usize) -> Result<usize, RootError> {
     let index = grant.checked_sub(1).filter(|index| *index < root.grants.len());
     index.ok_or(RootError::NoGrant { grant, grants: root.grants.len() })
 }
-
-#[cfg(test)]
-mod tests {
-    use fleetcast_netlab::authority::{public, role};
-
-    use super::*;
-
-    fn root() -> Root {
-        fleetcast_netlab::authority::root(1, &["root-1", "root-2"], &["author-1"], &["beacon-1"])
-    }
-
-    fn code(result: Result<Root, RootError>) -> &'static str {
-        result.map_or_else(|error| error.code(), |_| "ok")
-    }
-
-    fn id(name: &str) -> KeyId {
-        public(name).key_id()
-    }
-}

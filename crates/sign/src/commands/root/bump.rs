@@ -39,11 +39,15 @@ impl Args {
         let old = Opened::open(&self.old)?;
         let (version, issued) = (old.root.root().version, self.issued.get());
         if !Standing::new(&old.root, None)?.is_complete {
-            cli::warn(format_args!("root {version} is not signed by enough of its root keys: nothing can follow it yet"));
+            cli::warn(format_args!(
+                "root {version} is not signed by enough of its root keys: nothing can follow it yet"
+            ));
         }
         if issued < old.root.root().issued {
             let before = time::text(old.root.root().issued);
-            cli::warn(format_args!("it is issued before root {version} ({before}): is the clock of this machine right?"));
+            cli::warn(format_args!(
+                "it is issued before root {version} ({before}): is the clock of this machine right?"
+            ));
         }
         let root = old.root.bump(issued)?;
         let existing = if self.force { Existing::Replace } else { Existing::Keep };

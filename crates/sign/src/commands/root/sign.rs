@@ -52,7 +52,9 @@ impl Args {
         if let Some(previous) = &previous {
             check_room(&root, previous)?;
         } else if root.root().version > 1 {
-            cli::note("the root before is not looked at; give it with --previous to know whether devices take this one");
+            cli::note(
+                "the root before is not looked at; give it with --previous to know whether devices take this one",
+            );
         }
         let previous_role = previous.as_ref().map(Trust::root_role);
         for signer in self.signers.load()? {
