@@ -52,6 +52,13 @@ Examples:
   A second signature, at another place:
     fleetcast-sign sign 1.2.3.fleetcast --key pkcs11:token=release --append
 
+  Who may sign what, for fleets that outlive their keys (see also: fleetcast-sign root --help):
+    fleetcast-sign root init 1.root --vendor acme.example --root-key root.pub.pem \\
+      --release-key release-key.pub.pem --beacon-key beacon.pub.pem
+
+  What would this device do with it, and why?
+    fleetcast-sign verify 1.2.3.fleetcast --as-device device.toml
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]

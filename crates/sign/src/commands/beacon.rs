@@ -40,9 +40,6 @@ pub(super) struct Args {
     #[arg(long = "root", value_name = "FILE", required = true)]
     roots: Vec<PathBuf>,
 
-    #[command(flatten)]
-    signers: SignerArgs,
-
     /// Sign nothing: `sign` and `attach` put signatures on the file later, here or elsewhere
     #[arg(long, conflicts_with_all = ["keys", "commands"])]
     unsigned: bool,
@@ -65,6 +62,9 @@ pub(super) struct Args {
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    signers: SignerArgs,
 }
 
 impl Args {

@@ -224,6 +224,11 @@ struct GrantArgs {
 }
 
 impl GrantArgs {
+    /// The files that are read for it.
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.release_keys.iter().chain(&self.operator_keys)
+    }
+
     /// The grant, which is to have this number in a root of this vendor.
     fn grant(&self, vendor: Uuid, number: usize) -> Result<Grant, CommandError> {
         let usage = |message: String| CommandError::new(ErrorKind::Usage, message);

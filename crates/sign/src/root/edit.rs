@@ -31,6 +31,7 @@ impl fmt::Display for Role {
 }
 
 /// All roles that a root has, in its order.
+#[must_use]
 pub fn roles(root: &Root) -> Vec<(Role, &TrustedKeys)> {
     let mut roles = vec![(Role::Root, &root.root)];
     for (number, grant) in (1..).zip(&root.grants) {

@@ -9,7 +9,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fleetcast-sign");
 
 /// A folder for one test.
 #[derive(Default)]
-pub(crate) struct Folder(command_line::Folder);
+pub(crate) struct Folder(pub(crate) command_line::Folder);
 
 impl std::ops::Deref for Folder {
     type Target = command_line::Folder;

@@ -238,7 +238,7 @@ fn the_example_is_a_profile() {
         _ => line.to_owned(),
     };
     let all: String = example.lines().map(|line| uncomment(line) + "\n").collect();
-    let status = format!("{{\"v\":1,\"installed\":null,\"trial\":null,\"failed\":null,\"seen\":null}}");
+    let status = r#"{"v":1,"installed":null,"trial":null,"failed":null,"seen":null}"#;
     folder.write("status.json", status);
     folder.write("device.toml", all.replace("trust = [\"release-key.pub.pem\"]\n", "").replace("threshold = 1\n", ""));
     verdict(&folder.run("verify r --as-device device.toml").failed(3, &[]), "refuses it (");

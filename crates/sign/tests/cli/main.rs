@@ -11,3 +11,4 @@ mod keygen;
 mod openssl;
 mod release;
 mod root;
+mod shipped;

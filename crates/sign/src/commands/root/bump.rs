@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fleetcast_cli::{self as cli, CommandError};
 
+use super::super::check_out;
 use super::{IssuedArg, Opened, advise};
 use crate::beside::{self, Existing};
 use crate::root::Standing;
@@ -36,6 +37,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
+        check_out(&self.out, [self.old.as_path()])?;
         let old = Opened::open(&self.old)?;
         let (version, issued) = (old.root.root().version, self.issued.get());
         if !Standing::new(&old.root, None)?.is_complete {

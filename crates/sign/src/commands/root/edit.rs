@@ -1,8 +1,10 @@
 //! Changes to a root that nobody has signed yet.
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use fleetcast_cli::CommandError;
+use fleetcast_cli::keys::load_public;
 use fleetcast_core::trust::KeyId;
 
 use super::{GrantArgs, RoleName, change, public_keys};
@@ -63,15 +65,15 @@ Examples:
   A key that may be stolen, out of all roles:
     fleetcast-sign root remove-key 2.root 0123456789abcdef
 
-  Which key is that?
-    fleetcast-sign pubkey old-key.pub.pem >/dev/null")]
+  The same, with its public half at hand:
+    fleetcast-sign root remove-key 2.root old-key.pub.pem")]
 pub(super) struct RemoveKey {
     #[command(flatten)]
     file: FileArgs,
 
-    /// Key to remove: its id, 16 hexadecimal digits
-    #[arg(value_name = "KEYID", value_parser = key_id)]
-    key: KeyId,
+    /// Key to remove: its id, 16 hexadecimal digits, or the file with its public half
+    #[arg(value_name = "KEYID|PUB")]
+    key: OsString,
 
     /// The role it loses; all that it has if it is not given
     #[arg(long, value_name = "ROLE")]
@@ -85,7 +87,11 @@ pub(super) struct RemoveKey {
 impl RemoveKey {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let role = self.role.map(|role| role.of(self.grant)).transpose()?;
-        change(&self.file.file, self.file.force, |root| Ok(root::remove_key(root, self.key, role)?))
+        let key = match key_id(&self.key) {
+            Some(key) => key,
+            None => load_public(Path::new(&self.key))?.tell().key_id(),
+        };
+        change(&self.file.file, self.file.force, |root| Ok(root::remove_key(root, key, role)?))
     }
 }
 
@@ -197,11 +203,9 @@ impl RemoveRole {
     }
 }
 
-/// Reads a key id.
-fn key_id(text: &str) -> Result<KeyId, String> {
-    let form = || format!("{text:?} is no key id: write its 16 hexadecimal digits, as `root show` does");
-    if text.len() != 16 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(form());
-    }
-    u64::from_str_radix(text, 16).map(|id| KeyId(id.to_be_bytes())).map_err(|_| form())
+/// A key id, if it is one.
+fn key_id(text: &OsStr) -> Option<KeyId> {
+    let digits =
+        text.to_str().filter(|text| text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    u64::from_str_radix(digits, 16).ok().map(|id| KeyId(id.to_be_bytes()))
 }

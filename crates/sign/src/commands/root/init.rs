@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
 use fleetcast_core::trust::Root;
 
+use super::super::check_out;
 use super::{GrantArgs, IssuedArg, advise, public_keys};
 use crate::beside::{self, Existing};
 use crate::root::{Role, RootFile, Shown, keys_of};
@@ -66,6 +67,8 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
+        let keys = self.root_keys.iter().chain(&self.beacon_keys).chain(self.grant.files());
+        check_out(&self.file, keys.map(PathBuf::as_path))?;
         let vendor = identity::vendor(&self.vendor).map_err(|message| CommandError::new(ErrorKind::Usage, message))?;
         let beacon = (!self.beacon_keys.is_empty()).then(|| {
             Ok::<_, CommandError>(keys_of(Role::Beacon, public_keys(&self.beacon_keys)?, self.beacon_threshold)?)

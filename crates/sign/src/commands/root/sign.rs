@@ -32,14 +32,14 @@ pub(super) struct Args {
     file: PathBuf,
 
     #[command(flatten)]
-    signers: SignerArgs,
-
-    #[command(flatten)]
     previous: PreviousArgs,
 
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    signers: SignerArgs,
 }
 
 impl Args {
