@@ -133,17 +133,18 @@ pub fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// Compares the help of a program and of its subcommands with the files in `tests/snapshots` of its crate.
+/// Compares the help of a program and of its subcommands, such as `root init`, with the files in `tests/snapshots` of its crate.
 ///
 /// `UPDATE_SNAPSHOTS=1` rewrites those; look at the difference before it is kept.
 ///
 /// # Panics
 ///
 /// If a help differs, or a file there is of no subcommand.
-pub fn assert_help(program: &str, crate_folder: &str, subcommands: &[&str]) {
+pub fn assert_help(program: &str, crate_folder: &str, subcommands: &[&'static str]) {
     let folder = Folder::default();
     let snapshots = Path::new(crate_folder).join("tests/snapshots");
-    let all = subcommands.iter().map(|&name| (format!("{name}-help.txt"), vec![name, "--help"]));
+    let args = |name: &'static str| name.split(' ').chain(["--help"]).collect::<Vec<_>>();
+    let all = subcommands.iter().map(|name| (format!("{}-help.txt", name.replace(' ', "-")), args(name)));
     for (name, args) in all.chain([("help.txt".to_owned(), vec!["--help"])]) {
         let path = snapshots.join(&name);
         let help = Done::run(&mut folder.command(program, &args)).ok().stdout;

@@ -1,15 +1,20 @@
 //! The command line of `fleetcast-sign`: one module per command, each `Args` and `run`.
 
 mod attach;
+mod beacon;
 mod create;
+mod diff;
+mod document;
 mod image_arg;
 mod inspect;
 mod keygen;
 mod prepare;
 mod pubkey;
+mod root;
 mod sign;
 mod signed;
 mod signer_args;
+mod trust_args;
 mod verify;
 
 use std::os::unix::fs::MetadataExt;
@@ -47,6 +52,13 @@ Examples:
   A second signature, at another place:
     fleetcast-sign sign 1.2.3.fleetcast --key pkcs11:token=release --append
 
+  Who may sign what, for fleets that outlive their keys (see also: fleetcast-sign root --help):
+    fleetcast-sign root init 1.root --vendor acme.example --root-key root.pub.pem \\
+      --release-key release-key.pub.pem --beacon-key beacon.pub.pem
+
+  What would this device do with it, and why?
+    fleetcast-sign verify 1.2.3.fleetcast --as-device device.toml
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
@@ -65,6 +77,9 @@ enum Command {
     Attach(attach::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Diff(diff::Args),
+    Root(root::Args),
+    Beacon(Box<beacon::Args>),
 }
 
 impl Cli {
@@ -83,6 +98,9 @@ impl Cli {
             Command::Attach(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
+            Command::Diff(args) => args.run(),
+            Command::Root(args) => args.run(),
+            Command::Beacon(args) => args.run(),
         }
     }
 }

@@ -3,15 +3,22 @@
 //! It reads and writes files and knows no network, so it can run on a machine without one.
 //! [`keys`] makes and loads Ed25519 keys, [`passphrase`] finds out what unlocks them,
 //! [`signers`] sign with them wherever they are, [`statement`] puts signatures on
-//! statements, [`release`] makes and checks releases, [`commands`] is the command line.
+//! statements, [`release`] makes and checks releases, [`root`] makes the roots that say who
+//! may sign them, [`beacon`] says which of them are current, [`device`] what a device makes of
+//! them, [`changes`] what differs. [`commands`] is the command line.
 
+pub mod beacon;
 mod beside;
+pub mod changes;
 pub mod commands;
+pub mod device;
 pub mod keys;
 pub mod passphrase;
 pub mod release;
+pub mod root;
 pub mod signers;
 pub mod statement;
+mod time;
 
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -12,6 +12,7 @@
 //! each of at most four threads. The same input gives the same octets on every machine.
 
 mod build;
+mod diff;
 mod digests;
 mod image;
 mod pages;
@@ -23,6 +24,7 @@ use fleetcast_core::manifest::{Component, Manifest, Share, Token, Uuid};
 
 pub use crate::beside::Existing;
 pub use build::{BuildError, Draft, Input, write};
+pub use diff::diff;
 pub use digests::Scan;
 pub use fleetcast_cli::release::{FileError, FileReason, ReleaseFile};
 pub use image::{Image, ImageError, ImageReason};

@@ -58,13 +58,19 @@ impl Trust {
 
     /// Trusts a root that was found to follow this one.
     pub(crate) fn follow(&mut self, root: Verified<Root>) -> Step {
+        let voids_floors = self.voids_floors(&root);
+        self.0 = Anchor::Root(root);
+        Step { voids_floors }
+    }
+
+    /// Whether no release that could be signed before counts under the next root \[K-9\].
+    #[must_use]
+    pub fn voids_floors(&self, next: &Root) -> bool {
         let old: Vec<_> = self.grants().iter().flat_map(Grant::roles).flat_map(TrustedKeys::keys).collect();
         let has_few_old = |role: &TrustedKeys| {
             role.keys().iter().filter(|key| old.contains(key)).count() < usize::from(role.threshold())
         };
-        let voids_floors = root.grants.iter().all(|grant| grant.roles().any(has_few_old));
-        self.0 = Anchor::Root(root);
-        Step { voids_floors }
+        next.grants.iter().all(|grant| grant.roles().any(has_few_old))
     }
 
     /// The root; `None` for keys alone.
@@ -111,7 +117,8 @@ impl Trust {
     }
 
     /// Who signs the next root.
-    fn root_role(&self) -> &TrustedKeys {
+    #[must_use]
+    pub fn root_role(&self) -> &TrustedKeys {
         match &self.0 {
             Anchor::Keys([grant]) => &grant.author,
             Anchor::Root(root) => &root.root,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
-use fleetcast_core::manifest::{MAX_CLASSES, MAX_SEQUENCE, MAX_TIME, MAX_WAVES, Share, Token};
+use fleetcast_core::manifest::{MAX_CLASSES, MAX_SEQUENCE, MAX_WAVES, Share, Token};
 use fleetcast_core::trust::MAX_SIGNATURES;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::image_arg::{ImageArg, check_unique, token};
 use super::signer_args::SignerArgs;
 use super::{check_out, progress};
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
+use crate::time;
 
 /// Octets of the largest datagram that a device takes unless its `max-packet` says more.
 const DEFAULT_MAX_PACKET: usize = 1500;
@@ -102,7 +103,7 @@ pub(super) struct Args {
     waves: Vec<Wave>,
 
     /// No device may install it before TIME: as --wave 100@TIME
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
     not_before: Option<u64>,
 
     /// Name and file of an image, and the install target if it is not named like the image; up to 8 times
@@ -199,21 +200,8 @@ impl FromStr for Wave {
         if !(1..=1000).contains(&share) {
             return Err(format!("{percent} % is no share: 0.1 to 100 are possible"));
         }
-        Ok(Self(Share { share, time: time(at)? }))
+        Ok(Self(Share { share, time: time::parse(at)? }))
     }
-}
-
-/// Unix time in seconds, or a time in UTC.
-fn time(text: &str) -> Result<u64, String> {
-    let form =
-        || format!("{text:?} is no time: write it in UTC, such as 2026-12-01T08:00Z, or as Unix time in seconds");
-    let seconds = if let Ok(seconds) = text.parse::<u64>() {
-        seconds
-    } else {
-        let time: jiff::Timestamp = text.parse().map_err(|_| form())?;
-        u64::try_from(time.as_second()).map_err(|_| form())?
-    };
-    if seconds < MAX_TIME { Ok(seconds) } else { Err(form()) }
 }
 
 #[derive(Serialize)]

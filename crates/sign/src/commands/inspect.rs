@@ -1,4 +1,4 @@
-//! `inspect`: what a release file says, without any trust.
+//! `inspect`: what a file says, without any trust.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,16 @@ use fleetcast_core::trust::Unverified;
 use fleetcast_core::wire::StatementKind;
 use serde::Serialize;
 
+use super::document::root_or_beacon;
+use crate::beacon;
 use crate::release::{ReleaseFile, Summary, VerifyError};
+use crate::root::{self, RootFile};
 use crate::statement::Signable;
 
-/// Show what a release file says, without verifying it
+/// Show what a release, root or beacon file says, without verifying it
 ///
 /// Anyone can write a file that says the same: no signature and no page is checked. `fleetcast-sign verify` does
-/// that.
+/// that, and `root show` says whose signatures a root has.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,9 +28,9 @@ Examples:
   Its sequence number, for a script:
     fleetcast-sign inspect --json 1.2.3.fleetcast | jq .sequence")]
 pub(super) struct Args {
-    /// Release file
-    #[arg(value_name = "RELEASE")]
-    release: PathBuf,
+    /// Release, root or beacon file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
 
     /// Print a JSON document
     #[arg(long)]
@@ -35,20 +38,33 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct Shown<S> {
     /// Always false; `verify` is what finds out.
     verified: bool,
     #[serde(flatten)]
-    summary: Summary,
+    summary: S,
 }
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let file = ReleaseFile::open(&self.release).map_err(VerifyError::File)?;
+        match root_or_beacon(&self.file)? {
+            Some(statement) if statement.kind() == StatementKind::Root => {
+                self.tell(root::Shown::new(&RootFile::of(statement)?, None)?)
+            }
+            Some(statement) => self.tell(beacon::Shown::new(&statement).map_err(CommandError::failed)?),
+            None => self.tell(self.release()?),
+        }
+    }
+
+    fn release(&self) -> Result<Summary, CommandError> {
+        let file = ReleaseFile::open(&self.file).map_err(VerifyError::File)?;
         let statement = Signable::parse(StatementKind::Manifest, file.statement()).map_err(VerifyError::Statement)?;
         let manifest: Unverified<Manifest> = statement.decode().map_err(VerifyError::Statement)?;
         file.check_len(&Layout::new(file.statement().len(), &manifest)).map_err(VerifyError::File)?;
-        let summary = Summary::new(&manifest, file.statement());
+        Ok(Summary::new(&manifest, file.statement()))
+    }
+
+    fn tell<S: Serialize + std::fmt::Display>(&self, summary: S) -> Result<(), CommandError> {
         if self.json {
             return cli::out_json(&Shown { verified: false, summary });
         }

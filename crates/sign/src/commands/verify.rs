@@ -1,24 +1,36 @@
 //! `verify`: the checks of a device, made at leisure.
 
+mod device;
+mod statement;
+
 use std::path::{Path, PathBuf};
 
-use fleetcast_cli::{self as cli, CommandError, ErrorKind, keys::load_public};
+use clap::ArgGroup;
+use fleetcast_cli::{self as cli, CommandError, ErrorKind};
 use fleetcast_core::manifest::{Component, Manifest, Token};
-use fleetcast_core::trust::{Trust, TrustedKeys, Unverified, Verified, verify};
+use fleetcast_core::trust::{Trust, Unverified, Verified, verify};
 use serde::Serialize;
 
+use super::document::root_or_beacon;
 use super::image_arg::{ImageArg, check_unique};
 use super::progress;
+use super::trust_args::TrustArgs;
+use crate::device::{Device, Verdict};
 use crate::release::{Image, ImageReason, Refusal, ReleaseFile, Summary, VerifyError, check_image, check_pages};
 
-/// Check a release as a device would, and more
+/// Check a release, root or beacon as a device would, and more
 ///
 /// Checks the signatures, the length of the file, every page, and every parity page that follows from them. With
 /// --image it checks that image too: length, SHA-256, every chunk and every repair chunk. Tells what it checked and what it
 /// did not.
 ///
-/// Exit code 3 and a word for the cause if anything is not as signed.
+/// With --as-device it says what a device would do with the release, and why: whether it takes it, and when it installs it.
+///
+/// Of a root it checks that it follows those given, of a beacon that the last of them knows who signed it.
+///
+/// Exit code 3 and a word for the cause if anything is not as signed, or the device would not install it.
 #[derive(clap::Args, Debug)]
+#[command(group(ArgGroup::new("anchor").args(["keys", "roots", "as_device"]).multiple(true).required(true)))]
 #[command(after_help = "\
 Examples:
   Before a release goes to the head-end:
@@ -27,19 +39,28 @@ Examples:
 
   As devices that ask for two of three keys:
     fleetcast-sign verify 1.2.3.fleetcast --threshold 2 \\
-      --trust a.pub.pem --trust b.pub.pem --trust c.pub.pem")]
+      --trust a.pub.pem --trust b.pub.pem --trust c.pub.pem
+
+  As devices that have walked to root 2:
+    fleetcast-sign verify 1.2.3.fleetcast --root 1.root --root 2.root
+
+  What would this device do with it tomorrow, when it has heard root 2 and the beacon?
+    fleetcast-sign verify 1.2.3.fleetcast --as-device examples/device.toml \\
+      --root 2.root --beacon current.beacon --at 2026-12-02T08:00Z
+
+  Is this the root that follows, and this beacon right?
+    fleetcast-sign verify 3.root --root 1.root --root 2.root
+    fleetcast-sign verify current.beacon --root 1.root --root 2.root")]
 pub(super) struct Args {
-    /// Release file
-    #[arg(value_name = "RELEASE")]
-    release: PathBuf,
+    /// Release, root or beacon file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
 
-    /// Public key to trust; give it again for more
-    #[arg(long = "trust", value_name = "FILE", required = true)]
-    trust: Vec<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
 
-    /// How many of these keys must have signed
-    #[arg(long, value_name = "M", default_value_t = 1)]
-    threshold: u8,
+    #[command(flatten)]
+    device: device::DeviceArgs,
 
     /// Image to check against the release
     #[arg(long = "image", value_name = "NAME=PATH")]
@@ -54,12 +75,18 @@ pub(super) struct Args {
 struct Passed {
     verified: bool,
     signed_by: Vec<String>,
-    threshold: u8,
+    /// How many of the keys given must have signed; null if a root says that.
+    threshold: Option<u8>,
+    /// Version of the root that decided; null for keys alone.
+    root: Option<u16>,
     pages: u64,
     parity_pages: u64,
     /// Names of the components whose images were checked.
     images_checked: Vec<String>,
     images_not_checked: Vec<String>,
+    /// What the device does with it, if one is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Verdict>,
     #[serde(flatten)]
     summary: Summary,
 }
@@ -73,13 +100,21 @@ struct Refused {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let usage = |error| CommandError::new(ErrorKind::Usage, error);
         check_unique("image", self.images.iter().map(|arg| &arg.name))?;
-        let keys = self.trust.iter().map(|path| Ok(load_public(path)?.tell())).collect::<Result<_, CommandError>>()?;
-        let trust = TrustedKeys::new(keys, self.threshold).map_err(|error| usage(error.to_string()))?.into();
-        match self.check(&trust) {
-            Ok(passed) if self.json => cli::out_json(&passed),
-            Ok(passed) => cli::out(&passed.text()),
+        if let Some(statement) = root_or_beacon(&self.file)? {
+            return self.check_statement(&statement);
+        }
+        let device = self.device.load(&self.trust)?;
+        let trust = match &device {
+            Some(device) => Some(device.trust().clone()),
+            None => self.trust.load()?,
+        };
+        let trust = trust.ok_or_else(|| CommandError::new(ErrorKind::Usage, "there is nothing to trust"))?;
+        match self.check(&trust, device.as_ref()) {
+            Ok(passed) => {
+                if self.json { cli::out_json(&passed) } else { cli::out(&passed.text()) }?;
+                passed.device.as_ref().map_or(Ok(()), device::conclude)
+            }
             Err(Failure::Command(error)) => Err(error),
             Err(Failure::Verify(error)) => {
                 let code = error.code();
@@ -92,8 +127,8 @@ impl Args {
         }
     }
 
-    fn check(&self, trust: &Trust) -> Result<Passed, Failure> {
-        let file = ReleaseFile::open(&self.release).map_err(VerifyError::File)?;
+    fn check(&self, trust: &Trust, device: Option<&Device>) -> Result<Passed, Failure> {
+        let file = ReleaseFile::open(&self.file).map_err(VerifyError::File)?;
         let manifest: Verified<Manifest> = verify(file.statement(), trust).map_err(VerifyError::Statement)?;
         let pages = check_pages(&file, &manifest)?;
         self.check_images(&file, &manifest)?;
@@ -105,7 +140,9 @@ impl Args {
         Ok(Passed {
             verified: true,
             signed_by: manifest.signers().iter().map(ToString::to_string).collect(),
-            threshold: self.threshold,
+            threshold: trust.root().is_none().then(|| trust.root_role().threshold()),
+            root: trust.root().map(|root| root.version),
+            device: device.map(|device| device.judge(&manifest)),
             pages,
             parity_pages: pages,
             images_checked: names(true),
@@ -166,12 +203,16 @@ impl From<VerifyError> for Failure {
 
 impl Passed {
     fn text(&self) -> String {
+        let anchor = match (self.root, self.threshold) {
+            (Some(root), _) => format!("enough for root {root}"),
+            (None, threshold) => format!("threshold {}", threshold.unwrap_or_default()),
+        };
         let mut lines = vec![
             format!(
                 "release {}, sequence {}, security version {}: VERIFIED",
                 self.summary.version, self.summary.sequence, self.summary.security_version
             ),
-            format!("checked: signature by {} (threshold {})", self.signed_by.join(" and by "), self.threshold),
+            format!("checked: signature by {} ({anchor})", self.signed_by.join(" and by ")),
             format!("checked: {} pages and {} parity pages", self.pages, self.parity_pages),
         ];
         for component in &self.summary.components {
@@ -183,6 +224,7 @@ impl Passed {
                 format!("NOT checked: image {name}, for want of --image {name}=PATH")
             });
         }
+        lines.extend(self.device.as_ref().map(|verdict| format!("device: {verdict}")));
         lines.join("\n") + "\n"
     }
 }

@@ -9,7 +9,7 @@ use fleetcast_core::trust::{Envelope, Unverified};
 use fleetcast_core::wire::{HEADER_LEN, PageKind};
 use serde::Serialize;
 
-use crate::hex;
+use crate::{hex, time};
 
 /// What a manifest says, and what follows from it. Digests, keys and ids are lower-case hexadecimal.
 #[derive(Clone, Debug, Serialize)]
@@ -107,11 +107,7 @@ impl From<&Share> for WaveSummary {
 impl fmt::Display for WaveSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, tenth) = (self.share / 10, self.share % 10);
-        write!(f, "{whole}.{tenth} % of the devices from ")?;
-        match i64::try_from(self.time).map(jiff::Timestamp::from_second) {
-            Ok(Ok(time)) => write!(f, "{time}"),
-            _ => write!(f, "Unix time {}", self.time),
-        }
+        write!(f, "{whole}.{tenth} % of the devices from {}", time::text(self.time))
     }
 }
 

@@ -130,6 +130,9 @@ impl From<VerifyError> for CommandError {
             VerifyError::Statement(StatementError::Template) => {
                 "get the file again; if nobody has signed it yet: fleetcast-sign sign, or attach"
             }
+            VerifyError::Statement(StatementError::Scope) => {
+                "`fleetcast-sign root show` lists which keys may sign for which classes and targets"
+            }
             VerifyError::Refused { refusal: Refusal::Length { .. } | Refusal::Chunk { .. }, .. } => {
                 "give the very image that the release was made from"
             }

@@ -13,8 +13,23 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 #[test]
 fn help_is_as_reviewed() {
-    let commands = ["attach", "create", "inspect", "keygen", "prepare", "pubkey", "sign", "verify"];
-    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &commands);
+    let commands =
+        ["attach", "beacon", "create", "diff", "inspect", "keygen", "prepare", "pubkey", "root", "sign", "verify"];
+    let of_root = [
+        "root init",
+        "root add-key",
+        "root remove-key",
+        "root set-threshold",
+        "root add-grant",
+        "root remove-grant",
+        "root remove-role",
+        "root bump",
+        "root sign",
+        "root show",
+        "root diff",
+        "root verify",
+    ];
+    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &[&commands[..], &of_root].concat());
 }
 
 #[test]

@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+mod beacon;
 mod common;
+mod device;
+mod diff;
 mod frame;
 mod keygen;
 mod openssl;
 mod release;
+mod root;
+mod shipped;
