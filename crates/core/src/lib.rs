@@ -8,8 +8,9 @@
 //! | [`reader`] | bounds-checked cursor: whole fields or an error |
 //! | [`wire`] | packet header and its three objects |
 //! | [`cbor`] | the one strict decoder |
-//! | [`trust`] | keys, thresholds, the one [`trust::verify`], [`trust::Verified`] |
+//! | [`trust`] | keys, roots, thresholds, the one [`trust::verify`], [`trust::Verified`] |
 //! | [`manifest`] | the signed description of a release |
+//! | [`beacon`], [`freshness`] | what is current, and whether that is known |
 //! | [`tree`] | geometry, digests, pages and their check |
 //! | [`fec`] | erasure code and send order |
 //! | [`release`] | layout of the release file |
@@ -32,8 +33,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod beacon;
 pub mod cbor;
 pub mod fec;
+mod fields;
+pub mod freshness;
 pub mod manifest;
 pub mod nack;
 pub mod reader;

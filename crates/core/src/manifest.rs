@@ -10,13 +10,11 @@ use serde_bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::cbor::{self, CborError};
-use crate::reader::Reader;
+use crate::fields::{self, STRUCTURE_VERSION, in_range, octets, range, token};
 use crate::tree::{Geometry, GeometryError, Hasher, Parameters, Tree};
 use crate::trust::StatementError;
 use crate::wire::MAX_COMPONENTS;
 
-/// The only structure version \[M-1\].
-const STRUCTURE_VERSION: u64 = 1;
 /// Largest sequence number \[§4\].
 pub const MAX_SEQUENCE: u64 = i64::MAX as u64;
 /// Most device classes of a release.
@@ -183,13 +181,7 @@ impl Manifest {
     ///
     /// Spec §4 \[M-1 .. M-3\].
     pub(crate) fn decode(payload: &[u8]) -> Result<Self, StatementError> {
-        if let Some(got) = structure_version(payload).filter(|&got| got != STRUCTURE_VERSION) {
-            return Err(StatementError::StructureVersion { got });
-        }
-        let raw: RawManifest<'_> = cbor::decode(payload).map_err(|e| match e {
-            CborError::Form => StatementError::Cbor,
-            CborError::Schema => StatementError::Schema,
-        })?;
+        let raw: RawManifest<'_> = fields::payload(payload)?;
         raw.check()
     }
 
@@ -236,15 +228,6 @@ impl Manifest {
         };
         (0..).zip(&self.components).map(tree).collect()
     }
-}
-
-/// Value of key 0, if the payload starts like a manifest of any version.
-fn structure_version(payload: &[u8]) -> Option<u64> {
-    let mut r = Reader::new(payload);
-    let (5, _) = cbor::head(&mut r).ok()? else { return None };
-    let (0, 0) = cbor::head(&mut r).ok()? else { return None };
-    let (0, version) = cbor::head(&mut r).ok()? else { return None };
-    Some(version)
 }
 
 impl RawManifest<'_> {
@@ -325,22 +308,6 @@ impl<'a> From<&'a Component> for RawComponent<'a> {
             cap: Bytes::new(&c.cap),
         }
     }
-}
-
-const fn range(field: &'static str) -> StatementError {
-    StatementError::Range { field }
-}
-
-fn in_range(field: &'static str, is_in_range: bool) -> Result<(), StatementError> {
-    if is_in_range { Ok(()) } else { Err(range(field)) }
-}
-
-fn token(field: &'static str, text: &str) -> Result<Token, StatementError> {
-    Token::new(text).ok_or(range(field))
-}
-
-fn octets<const N: usize>(field: &'static str, bytes: &Bytes) -> Result<[u8; N], StatementError> {
-    <[u8; N]>::try_from(&**bytes).or(Err(range(field)))
 }
 
 #[cfg(test)]

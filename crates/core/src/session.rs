@@ -5,7 +5,7 @@
 //!
 //! | state | entered when | left when |
 //! | --- | --- | --- |
-//! | idle | at the start; after [`Receiver::finish`] | an acceptable manifest verifies: [`Action::Begin`] |
+//! | idle | at the start; after [`Receiver::finish`]; after [`Action::Abandon`] | an acceptable manifest verifies: [`Action::Begin`] |
 //! | receiving | [`Action::Begin`] | all blocks can be restored: [`Action::Complete`]; a chunk of a newer release verifies, or of any acceptable one before the first of this: [`Action::Begin`] of that one |
 //! | complete | [`Action::Complete`] | [`Receiver::finish`], or [`Receiver::recheck`] if the storage turns out wrong |
 
@@ -21,6 +21,7 @@ mod pages;
 mod policy;
 mod recent;
 mod staging;
+mod statements;
 mod verifier;
 
 pub use counters::Counters;
@@ -37,12 +38,13 @@ use self::counters::count;
 use self::download::{Download, Verdict};
 use self::loss::Loss;
 use self::staging::Staging;
+use crate::beacon::Beacon;
+use crate::freshness::Watch;
 use crate::manifest::Manifest;
 use crate::time::Instant;
 use crate::tree::TreeError;
-use crate::trust::{Envelope, StatementError, TrustedKeys, Verified, tsi_of, verify};
+use crate::trust::{Root, StatementError, Trust, Verified, tsi_of, verify};
 use crate::wire::{HEADER_LEN, Header, Object, Packet, PageKind};
-use sha2::{Digest as _, Sha256};
 
 /// Other acceptable releases that may wait for their first chunk: the highest ones \[M-6\].
 const MAX_CANDIDATES: usize = 8;
@@ -54,8 +56,8 @@ const DECLINED_FOR: Duration = Duration::from_mins(10);
 /// What a [`Receiver`] needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Whose releases count.
-    pub trust: TrustedKeys,
+    /// Whose statements count.
+    pub trust: Trust,
     /// What the device is and has.
     pub policy: Policy,
     /// Packets that may wait for a manifest or page: 256 to 1,024. Each takes `policy.max_packet` octets.
@@ -66,13 +68,16 @@ pub struct Config {
 
 /// Receives releases, one at a time.
 ///
+/// It begins at the origin of the [`Instant`]s that it is given.
+///
 /// Dropped datagrams are counted by the codes of spec §12 and these: `other-session` (a session that is not followed), `no-page` (a chunk far
 /// from where any sender is), `tsi` (a statement under another TSI), `refused-before`, `budget` (more signatures than may be verified a second),
 /// `outnumbered` (an acceptable release below as many others as can wait), `stored-page` (a page in the storage no longer verifies),
 /// `no-room` (a repair chunk after [`Receiver::stop_repair`]).
 #[derive(Debug)]
 pub struct Receiver {
-    trust: TrustedKeys,
+    trust: Trust,
+    watch: Watch,
     policy: Policy,
     download: Option<Download>,
     /// What the last [`Action::Begin`] has taken the place of, until the next input.
@@ -84,7 +89,7 @@ pub struct Receiver {
     staging: Staging,
     /// Statements that did not verify, by the SHA-256 of all their octets \[S-10\].
     refused: Remembered,
-    /// Genuine manifests that are not for this device, by the SHA-256 of their payload.
+    /// Genuine manifests that are not for this device, and beacons that came too late, by the SHA-256 of their payload.
     unsuitable: Remembered,
     budget: Budget,
     counters: Counters,
@@ -146,6 +151,25 @@ pub enum Action<'a> {
     },
     /// Everything is there: restore, read back, compare, install, then call [`Receiver::finish`].
     Complete,
+    /// What was being received is not acceptable any longer: whatever belongs to it is void.
+    Abandon {
+        /// Its sequence number.
+        sequence: u64,
+        /// Why.
+        reason: ResumeError,
+    },
+    /// A root has followed: add it to those kept across restarts before anything that comes after.
+    Root {
+        /// It.
+        root: &'a Verified<Root>,
+        /// Floors are void: keep that with it \[K-9\].
+        voids_floors: bool,
+    },
+    /// There is a later beacon: keep it across restarts.
+    Beacon {
+        /// It.
+        beacon: &'a Verified<Beacon>,
+    },
     /// A genuine manifest is not for this device. Reported once a manifest, or again after 256 others.
     Refused {
         /// Its sequence number.
@@ -204,6 +228,9 @@ enum Step {
     StorePage { origin: Origin, kind: PageKind, component: u8, cell: u32 },
     LoadPage { component: u8, cell: u32 },
     Complete,
+    Abandon { sequence: u64, reason: ResumeError },
+    Root { voids_floors: bool },
+    Beacon,
     Refused { sequence: u64, reason: RefuseReason },
 }
 
@@ -222,6 +249,7 @@ impl Receiver {
     pub fn new(config: Config) -> Self {
         let payload_len = config.policy.max_packet.saturating_sub(HEADER_LEN);
         Self {
+            watch: Watch::new(Instant::default(), config.policy.built, &config.trust),
             trust: config.trust,
             policy: config.policy,
             download: None,
@@ -252,7 +280,7 @@ impl Receiver {
         match Packet::decode(datagram) {
             Err(e) => self.counters.drop(e.code()),
             Ok(Packet { header, payload }) => match header.object {
-                Object::Statement { .. } => self.handle_statement(now, source, header, payload),
+                Object::Statement { kind, number } => self.handle_statement(now, source, header, kind, number, payload),
                 _ => self.handle_object(source, header, payload),
             },
         }
@@ -267,7 +295,7 @@ impl Receiver {
     pub fn resume(&mut self, statement: &[u8]) -> Result<Actions<'_>, ResumeError> {
         self.work.clear();
         let manifest = verify(statement, &self.trust).map_err(ResumeError::Statement)?;
-        self.policy.check(&manifest).map_err(ResumeError::Refused)?;
+        self.check(&manifest).map_err(ResumeError::Refused)?;
         let trees = manifest.trees().map_err(|e| ResumeError::Statement(e.into()))?;
         self.begin(Candidate { manifest, trees }, None);
         Ok(Actions { receiver: self, payload: &[] })
@@ -372,8 +400,8 @@ impl Receiver {
         self.refused = Remembered::new();
         self.unsuitable = Remembered::new();
         self.declined.clear();
-        let policy = &self.policy;
-        self.candidates.retain(|candidate| policy.check(&candidate.manifest).is_ok());
+        let Self { policy, watch, .. } = self;
+        self.candidates.retain(|c| policy.check(&c.manifest, watch.newest().map(|beacon| &**beacon)).is_ok());
     }
 
     /// The page or parity page, handed in from the storage just before, is of no more use: it need not keep the place of
@@ -382,69 +410,6 @@ impl Receiver {
         if let Some(download) = &mut self.download {
             download.release_page(kind, component, cell);
         }
-    }
-
-    fn handle_statement(&mut self, now: Instant, source: u64, header: Header, statement: &[u8]) {
-        let envelope = match Envelope::parse(statement) {
-            Ok(envelope) => envelope,
-            Err(e) => return self.counters.drop(e.code()),
-        };
-        let payload_digest: [u8; 32] = Sha256::digest(envelope.payload()).into();
-        if tsi_of(&payload_digest) != header.tsi {
-            return self.counters.drop("tsi");
-        }
-        // Whatever signatures are around it, there is nothing to learn from a payload that was verified before.
-        let is_followed = self.manifest().is_some_and(|manifest| *manifest.payload_digest() == payload_digest);
-        if is_followed {
-            self.note_arrival(source, header);
-        }
-        if is_followed || self.candidates.iter().any(|c| *c.manifest.payload_digest() == payload_digest) {
-            return count(&mut self.counters.duplicates);
-        }
-        let digest = Sha256::digest(statement).into();
-        self.declined.retain(|&(_, since)| now.since(since) < DECLINED_FOR);
-        let is_declined = self.declined.iter().any(|(declined, _)| *declined == payload_digest);
-        if is_declined || self.unsuitable.contains(&payload_digest) || self.refused.contains(&digest) {
-            return self.counters.drop("refused-before");
-        }
-        let signatures = self.trust.mentioned(&envelope);
-        if signatures == 0 {
-            return self.counters.drop("threshold");
-        }
-        if !self.budget.take(now, self.staging.bucket(source), signatures) {
-            return self.counters.drop("budget");
-        }
-        match verify(statement, &self.trust) {
-            Ok(manifest) => self.consider(manifest),
-            Err(e) => {
-                self.refused.insert(&digest);
-                self.counters.drop(e.code());
-            }
-        }
-    }
-
-    /// Decides on a genuine manifest that is not followed yet.
-    fn consider(&mut self, manifest: Verified<Manifest>) {
-        let sequence = manifest.sequence;
-        if let Err(reason) = self.policy.check(&manifest) {
-            self.unsuitable.insert(manifest.payload_digest());
-            self.counters.drop(reason.code());
-            self.work.push_back(Work::Act(Step::Refused { sequence, reason }));
-            return;
-        }
-        let Ok(trees) = manifest.trees() else { return self.counters.drop("geometry") };
-        let candidate = Candidate { manifest, trees };
-        if self.download.is_none() {
-            return self.begin(candidate, None);
-        }
-        if self.candidates.len() >= MAX_CANDIDATES {
-            let lowest = self.candidates.iter().enumerate().min_by_key(|(_, c)| c.manifest.sequence);
-            match lowest.map(|(index, lowest)| (index, lowest.manifest.sequence)) {
-                Some((index, lowest)) if lowest < sequence => drop(self.candidates.swap_remove(index)),
-                _ => return self.counters.drop("outnumbered"),
-            }
-        }
-        self.candidates.push(candidate);
     }
 
     /// Starts to receive a release, and hands it what waited, and then the packet at hand if that is its first chunk.
@@ -634,6 +599,9 @@ impl Actions<'_> {
             }
             Step::LoadPage { component, cell } => Action::LoadPage { component, cell },
             Step::Complete => Action::Complete,
+            Step::Abandon { sequence, reason } => Action::Abandon { sequence, reason },
+            Step::Root { voids_floors } => Action::Root { root: receiver.trust.root()?, voids_floors },
+            Step::Beacon => Action::Beacon { beacon: receiver.watch.newest()? },
             Step::Refused { sequence, reason } => Action::Refused { sequence, reason },
         })
     }
@@ -727,13 +695,24 @@ fn mark_of(manifest: &Verified<Manifest>) -> Mark {
     Mark { sequence: manifest.sequence, digest: *manifest.payload_digest() }
 }
 
-/// Why a kept statement cannot be gone on with.
+/// Why a release that was being received cannot be gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumeError {
     /// It does not verify.
     Statement(StatementError),
     /// It is not for this device (any longer).
     Refused(RefuseReason),
+}
+
+impl ResumeError {
+    /// The word for it, of spec §12.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Statement(e) => e.code(),
+            Self::Refused(reason) => reason.code(),
+        }
+    }
 }
 
 impl core::fmt::Display for ResumeError {

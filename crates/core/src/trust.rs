@@ -1,88 +1,26 @@
-//! Who may say what: trusted keys, the statement envelope, and the one function that verifies (spec §3).
+//! Who may say what: trusted keys and roots, the statement envelope, and the one function that verifies (spec §3, §17).
 
+mod anchor;
 mod envelope;
 mod key;
+mod keys;
+mod root;
 
+pub use anchor::{Step, Trust};
 pub use envelope::{Envelope, MAX_SIGNATURES, MAX_STATEMENT, Signature, encode_statement, signed_bytes, statement_len};
 pub use key::{KeyError, KeyId, PublicKey};
+pub use keys::{MAX_THRESHOLD, TrustError, TrustedKeys};
+pub use root::{Grant, MAX_GRANTS, MAX_KEYS, Root};
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::beacon::Beacon;
 use crate::manifest::Manifest;
 use crate::tree::GeometryError;
 use crate::wire::{StatementKind, Tsi};
-
-/// Public keys and how many of them must sign.
-#[derive(Clone, Debug)]
-pub struct TrustedKeys {
-    keys: Vec<PublicKey>,
-    threshold: u8,
-}
-
-/// Why a set of keys cannot be used as a trust anchor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrustError {
-    /// The threshold is 0 or more than there are keys.
-    Threshold {
-        /// Keys there are.
-        keys: usize,
-        /// Signatures asked for.
-        threshold: u8,
-    },
-    /// The same key twice.
-    Duplicate {
-        /// Its id.
-        key: KeyId,
-    },
-}
-
-impl core::error::Error for TrustError {}
-
-impl fmt::Display for TrustError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Threshold { keys, threshold } => {
-                write!(f, "a threshold of {threshold} cannot be met: there are {keys} trusted keys")
-            }
-            Self::Duplicate { key } => write!(f, "key {key} is listed twice"),
-        }
-    }
-}
-
-impl TrustedKeys {
-    /// Keys of which `threshold` distinct ones must sign \[S-7\].
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError`] if the threshold can never or always be met, or a key stands there twice.
-    pub fn new(keys: Vec<PublicKey>, threshold: u8) -> Result<Self, TrustError> {
-        if threshold == 0 || usize::from(threshold) > keys.len() {
-            return Err(TrustError::Threshold { keys: keys.len(), threshold });
-        }
-        let mut earlier = keys.iter().enumerate();
-        if let Some((_, twice)) = earlier.find(|(i, key)| keys.iter().take(*i).any(|other| other == *key)) {
-            return Err(TrustError::Duplicate { key: twice.key_id() });
-        }
-        Ok(Self { keys, threshold })
-    }
-
-    /// The keys.
-    #[must_use]
-    pub fn keys(&self) -> &[PublicKey] {
-        &self.keys
-    }
-
-    /// How many signatures claim to be by one of these keys: the cheapest of all checks, and what a verification may cost.
-    #[must_use]
-    pub fn mentioned(&self, envelope: &Envelope<'_>) -> usize {
-        let is_ours = |s: &Signature<'_>| self.keys.iter().any(|key| key.key_id() == s.kid);
-        envelope.signatures().filter(is_ours).count()
-    }
-}
 
 /// Why a statement was refused. No state changed (spec §3, §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +39,7 @@ pub enum StatementError {
     Cbor,
     /// The payload has unknown or missing keys, or wrong types \[S-9\].
     Schema,
-    /// A manifest of another version \[M-1\].
+    /// A statement of another structure \[M-1\].
     StructureVersion {
         /// The version it names.
         got: u64,
@@ -113,6 +51,15 @@ pub enum StatementError {
     },
     /// The geometry of a component is not allowed (spec §5).
     Geometry(GeometryError),
+    /// Signed by keys that may not sign for this vendor, class or target \[K-4\].
+    Scope,
+    /// Not the root that follows \[K-6\].
+    RootVersion {
+        /// The version it has.
+        got: u16,
+        /// The version that follows.
+        next: u16,
+    },
 }
 
 impl StatementError {
@@ -127,6 +74,8 @@ impl StatementError {
             Self::StructureVersion { .. } => "structure-version",
             Self::Range { .. } => "range",
             Self::Geometry(_) => "geometry",
+            Self::Scope => "scope",
+            Self::RootVersion { .. } => "root-version",
         }
     }
 }
@@ -151,6 +100,8 @@ impl fmt::Display for StatementError {
             Self::StructureVersion { got } => write!(f, "structure version {got}; only 1 is known"),
             Self::Range { field } => write!(f, "{field} is out of range"),
             Self::Geometry(e) => write!(f, "{e}"),
+            Self::Scope => write!(f, "its signers may not sign for this vendor, or for these classes or targets"),
+            Self::RootVersion { got, next } => write!(f, "root {got}; the one that follows is {next}"),
         }
     }
 }
@@ -161,10 +112,11 @@ pub struct Verified<T> {
     value: T,
     payload_digest: [u8; 32],
     statement: Vec<u8>,
+    signers: Vec<KeyId>,
 }
 
 impl<T> Verified<T> {
-    /// SHA-256 of the payload: the name of a session \[M-8\].
+    /// SHA-256 of the payload; that of a manifest names its session \[M-8\].
     #[must_use]
     pub const fn payload_digest(&self) -> &[u8; 32] {
         &self.payload_digest
@@ -174,6 +126,12 @@ impl<T> Verified<T> {
     #[must_use]
     pub fn statement(&self) -> &[u8] {
         &self.statement
+    }
+
+    /// The trusted keys that signed it.
+    #[must_use]
+    pub fn signers(&self) -> &[KeyId] {
+        &self.signers
     }
 
     /// The session's TSI \[W-6\].
@@ -235,35 +193,149 @@ pub const fn tsi_of(payload_digest: &[u8; 32]) -> Tsi {
     Tsi([a, b, c, d])
 }
 
-/// Verifies a manifest statement: template, signatures over the received bytes, then strict decoding, in this order.
+/// A kind of statement.
+///
+/// Sealed: what may be signed, by whom, is for this module to know.
+pub trait Statement: Sized + sealed::Judged {
+    /// The kind.
+    const KIND: StatementKind = <Self as sealed::Judged>::OF;
+}
+
+impl<T: sealed::Judged> Statement for T {}
+
+mod sealed {
+    use super::{PublicKey, StatementError, StatementKind, Trust, TrustedKeys};
+
+    /// How a kind of statement is judged.
+    pub trait Judged: Sized {
+        /// The kind.
+        const OF: StatementKind;
+
+        /// Decodes the payload.
+        fn decode(payload: &[u8]) -> Result<Self, StatementError>;
+
+        /// Roles whose signatures are asked for beside those that `trust` has for the kind.
+        fn own_role(&self) -> Option<&TrustedKeys> {
+            None
+        }
+
+        /// Whether these signers may say what it says.
+        fn check_scope(&self, trust: &Trust, signers: &[PublicKey]) -> Result<(), StatementError>;
+    }
+}
+
+impl sealed::Judged for Manifest {
+    const OF: StatementKind = StatementKind::Manifest;
+
+    fn decode(payload: &[u8]) -> Result<Self, StatementError> {
+        Self::decode(payload)
+    }
+
+    fn check_scope(&self, trust: &Trust, signers: &[PublicKey]) -> Result<(), StatementError> {
+        let is_covered = |grant: &Grant| grant.unmet(signers).is_none() && grant.covers(self);
+        let is_right = trust.is_of(self.vendor) && trust.grants().iter().any(is_covered);
+        if is_right { Ok(()) } else { Err(StatementError::Scope) }
+    }
+}
+
+impl sealed::Judged for Beacon {
+    const OF: StatementKind = StatementKind::Beacon;
+
+    fn decode(payload: &[u8]) -> Result<Self, StatementError> {
+        Self::decode(payload)
+    }
+
+    fn check_scope(&self, trust: &Trust, _signers: &[PublicKey]) -> Result<(), StatementError> {
+        if trust.is_of(self.vendor) { Ok(()) } else { Err(StatementError::Scope) }
+    }
+}
+
+impl sealed::Judged for Root {
+    const OF: StatementKind = StatementKind::Root;
+
+    fn decode(payload: &[u8]) -> Result<Self, StatementError> {
+        Self::decode(payload)
+    }
+
+    fn own_role(&self) -> Option<&TrustedKeys> {
+        Some(&self.root)
+    }
+
+    fn check_scope(&self, trust: &Trust, _signers: &[PublicKey]) -> Result<(), StatementError> {
+        let next = trust.version().saturating_add(1);
+        if self.version != next {
+            return Err(StatementError::RootVersion { got: self.version, next });
+        }
+        if trust.is_of(self.vendor) { Ok(()) } else { Err(StatementError::Scope) }
+    }
+}
+
+/// Verifies a statement: template, signatures over the received bytes, then strict decoding, in this order.
+///
+/// Of a root: whether it follows that of `trust`.
 ///
 /// # Errors
 ///
 /// Any [`StatementError`]; nothing else in this crate turns received bytes into a [`Verified`].
 ///
-/// Spec §3 \[S-1 .. S-9\].
-pub fn verify(statement: &[u8], trust: &TrustedKeys) -> Result<Verified<Manifest>, StatementError> {
+/// Spec §3 \[S-1 .. S-9\], §17 \[K-3 .. K-6\].
+pub fn verify<T: Statement>(statement: &[u8], trust: &Trust) -> Result<Verified<T>, StatementError> {
     let envelope = Envelope::parse(statement)?;
-    let is_signed_by = |key: &&PublicKey| {
+    let mut signers = signers(T::KIND, &envelope, trust.keys_for(T::KIND));
+    trust.check_signers(T::KIND, &signers)?;
+    let value = T::decode(envelope.payload())?;
+    value.check_scope(trust, &signers)?;
+    if let Some(role) = value.own_role() {
+        let others = role.keys().iter().filter(|key| !signers.contains(key));
+        signers.extend(self::signers(T::KIND, &envelope, others));
+        check_role(role, &signers)?;
+    }
+    Ok(verified(value, &envelope, statement, &signers))
+}
+
+/// Verifies a root by itself alone: that its own root keys have signed it. Whether these are the right ones is known to who
+/// chose it, as for a root file that a device is made with.
+fn verify_anchor(statement: &[u8]) -> Result<Verified<Root>, StatementError> {
+    let envelope = Envelope::parse(statement)?;
+    let root = Root::decode(envelope.payload())?;
+    let signers = signers(StatementKind::Root, &envelope, root.root.keys().iter());
+    check_role(&root.root, &signers)?;
+    Ok(verified(root, &envelope, statement, &signers))
+}
+
+fn verified<T>(value: T, envelope: &Envelope<'_>, statement: &[u8], signers: &[PublicKey]) -> Verified<T> {
+    Verified {
+        value,
+        payload_digest: Sha256::digest(envelope.payload()).into(),
+        statement: statement.to_vec(),
+        signers: signers.iter().map(PublicKey::key_id).collect(),
+    }
+}
+
+/// Those of the keys that have a valid signature in a statement.
+fn signers<'a>(
+    kind: StatementKind,
+    envelope: &Envelope<'_>,
+    keys: impl Iterator<Item = &'a PublicKey>,
+) -> Vec<PublicKey> {
+    let has_signed = |key: &&PublicKey| {
         let by_key = |s: &Signature<'_>| {
-            s.kid == key.key_id()
-                && key.verify(&signed_bytes(StatementKind::Manifest, s.protected, envelope.payload()), s.bytes)
+            s.kid == key.key_id() && key.verify(&signed_bytes(kind, s.protected, envelope.payload()), s.bytes)
         };
         envelope.signatures().any(|s| by_key(&s))
     };
-    let valid = trust.keys.iter().filter(is_signed_by).count();
-    if valid < usize::from(trust.threshold) {
-        let valid = u8::try_from(valid).unwrap_or(u8::MAX);
-        return Err(StatementError::Threshold { valid, required: trust.threshold });
-    }
-    Ok(Verified {
-        value: Manifest::decode(envelope.payload())?,
-        payload_digest: Sha256::digest(envelope.payload()).into(),
-        statement: statement.to_vec(),
-    })
+    keys.filter(has_signed).cloned().collect()
 }
 
-/// Decodes a manifest statement without any trust: template and strict decoding as in [`verify`], no signatures.
+fn check_role(role: &TrustedKeys, signers: &[PublicKey]) -> Result<(), StatementError> {
+    if role.is_met(signers) {
+        return Ok(());
+    }
+    let valid = u8::try_from(role.count(signers)).unwrap_or(u8::MAX);
+    Err(StatementError::Threshold { valid, required: role.threshold() })
+}
+
+/// Decodes a statement without any trust: template and strict decoding as in [`verify`], no signatures.
 ///
 /// For tools that hold no keys. A receiver MUST NOT call it \[S-8\].
 ///
@@ -272,7 +344,7 @@ pub fn verify(statement: &[u8], trust: &TrustedKeys) -> Result<Verified<Manifest
 /// [`StatementError`], never [`StatementError::Threshold`].
 ///
 /// Spec §3 \[S-1, S-2, S-9\].
-pub fn parse_unverified(statement: &[u8]) -> Result<Unverified<Manifest>, StatementError> {
+pub fn parse_unverified<T: Statement>(statement: &[u8]) -> Result<Unverified<T>, StatementError> {
     let payload = Envelope::parse(statement)?.payload();
-    Ok(Unverified { value: Manifest::decode(payload)?, payload_digest: Sha256::digest(payload).into() })
+    Ok(Unverified { value: T::decode(payload)?, payload_digest: Sha256::digest(payload).into() })
 }

@@ -35,6 +35,15 @@ impl fmt::Display for Tsi {
 pub enum StatementKind {
     /// Describes a release.
     Manifest = 0,
+    /// Whom to trust for what (spec §17).
+    Root = 1,
+    /// What is current (spec §18).
+    Beacon = 2,
+}
+
+impl StatementKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Manifest, Self::Root, Self::Beacon];
 }
 
 /// Which of the two objects that carry digests of a cell.
@@ -53,6 +62,8 @@ pub enum Object {
     Statement {
         /// Its kind.
         kind: StatementKind,
+        /// The version of a root; 0 of all others.
+        number: u16,
     },
     /// A page or parity page.
     Page {
@@ -127,7 +138,7 @@ pub enum PacketError {
         /// TOI as received.
         got: u32,
     },
-    /// No such statement kind, or a number other than 0 \[W-8\].
+    /// No such statement kind, or a number that it cannot have \[W-8\].
     StatementKind {
         /// FEC payload id as received.
         got: u32,
@@ -223,6 +234,9 @@ impl Header {
 }
 
 impl Object {
+    /// The manifest of a session.
+    pub const MANIFEST: Self = Self::Statement { kind: StatementKind::Manifest, number: 0 };
+
     fn decode(codepoint: u8, toi: u32, id: [u8; 4]) -> Result<Self, PacketError> {
         let wrong = PacketError::Toi { got: toi };
         // TOI 2c+1 is a chunk of component c, 2c+2 a page of it; one less splits into c and which.
@@ -235,8 +249,7 @@ impl Object {
         let [i0, i1, i2, i3] = id;
         match codepoint {
             0 if toi != 0 => Err(wrong),
-            0 if id != [0; 4] => Err(PacketError::StatementKind { got: u32::from_be_bytes(id) }),
-            0 => Ok(Self::Statement { kind: StatementKind::Manifest }),
+            0 => statement(id).ok_or(PacketError::StatementKind { got: u32::from_be_bytes(id) }),
             1 | 2 => Ok(Self::Page {
                 kind: if codepoint == 1 { PageKind::Page } else { PageKind::Parity },
                 component: component(true)?,
@@ -254,7 +267,10 @@ impl Object {
     /// Codepoint, low octet of the TOI, FEC payload id.
     fn encode(self) -> (u8, u8, [u8; 4]) {
         match self {
-            Self::Statement { kind } => (0, 0, [kind as u8, 0, 0, 0]),
+            Self::Statement { kind, number } => {
+                let [n0, n1] = number.to_be_bytes();
+                (0, 0, [kind as u8, 0, n0, n1])
+            }
             Self::Page { kind, component, cell } => {
                 let codepoint = if kind == PageKind::Page { 1 } else { 2 };
                 (codepoint, (component << 1).wrapping_add(2), cell.to_be_bytes())
@@ -265,4 +281,12 @@ impl Object {
             }
         }
     }
+}
+
+/// Kind and number of a statement.
+fn statement([kind, n0, n1, n2]: [u8; 4]) -> Option<Object> {
+    let kind = StatementKind::ALL.into_iter().find(|known| *known as u8 == kind)?;
+    let number = u16::from_be_bytes([n1, n2]);
+    let fits = n0 == 0 && (kind == StatementKind::Root) == (number != 0);
+    fits.then_some(Object::Statement { kind, number })
 }

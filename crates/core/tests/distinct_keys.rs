@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use fleetcast_core::trust::{KeyId, PublicKey, StatementError, TrustError, TrustedKeys, signed_bytes, verify};
+use fleetcast_core::manifest::Manifest;
+use fleetcast_core::trust::{KeyId, PublicKey, StatementError, Trust, TrustError, TrustedKeys, signed_bytes, verify};
 use fleetcast_core::wire::StatementKind;
 
 /// Nothing decodes it: signatures come first.
@@ -30,8 +31,8 @@ fn signature(seed: u8, algorithm: u8, kid: KeyId) -> Vec<u8> {
 fn valid_of_two(signatures: &[Vec<u8>]) -> u8 {
     let (octets, count) = (u8::try_from(PAYLOAD.len()).unwrap(), u8::try_from(signatures.len()).unwrap());
     let statement = [&[0x82, 0x40 | octets], PAYLOAD, &[0x80 | count], &signatures.concat()].concat();
-    let trust = TrustedKeys::new(vec![public(1), public(2)], 2).unwrap();
-    match verify(&statement, &trust).unwrap_err() {
+    let trust = Trust::from(TrustedKeys::new(vec![public(1), public(2)], 2).unwrap());
+    match verify::<Manifest>(&statement, &trust).unwrap_err() {
         StatementError::Threshold { valid, required: 2 } => valid,
         // The threshold is met, and the payload looked at.
         StatementError::Cbor => 2,

@@ -2,13 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use fleetcast_core::beacon::{Beacon, Current};
 use fleetcast_core::manifest::{Component, Manifest, Share, Token, Uuid};
 use fleetcast_core::nack::{self, Request};
 use fleetcast_core::release::{HEAD_LEN, decode_head};
 use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_core::trust::{PublicKey, TrustedKeys, encode_statement, verify};
+use fleetcast_core::trust::{Grant, PublicKey, Root, StatementError, Trust, TrustedKeys, Verified, encode_statement};
 use fleetcast_core::wire::{Header, Packet, StatementKind};
 use proptest::prelude::*;
 
@@ -20,8 +21,12 @@ fn public(seed: u8) -> PublicKey {
     PublicKey::from_bytes(key(seed).verifying_key().to_bytes()).unwrap()
 }
 
-fn trust() -> TrustedKeys {
-    TrustedKeys::new(vec![public(1), public(2)], 2).unwrap()
+fn trust() -> Trust {
+    TrustedKeys::new(vec![public(1), public(2)], 2).unwrap().into()
+}
+
+fn verify(statement: &[u8], trust: &Trust) -> Result<Verified<Manifest>, StatementError> {
+    fleetcast_core::trust::verify(statement, trust)
 }
 
 fn manifest(size: u64) -> Manifest {
@@ -42,9 +47,32 @@ fn manifest(size: u64) -> Manifest {
     }
 }
 
+/// A root by which the two keys sign everything.
+fn root(version: u16) -> Root {
+    let role = || TrustedKeys::new(vec![public(1), public(2)], 2).unwrap();
+    let classes = Some(vec![Uuid([1; 16]), Uuid([2; 16])]);
+    let grant = Grant { classes, targets: Token::new("rootfs").map(|t| vec![t]), ..Grant::everything(role()) };
+    let grants =
+        vec![grant, Grant { operator: TrustedKeys::new(vec![public(3)], 1).ok(), ..Grant::everything(role()) }];
+    Root { version, vendor: Uuid([1; 16]), issued: 5, root: role(), grants, beacon: Some(role()) }
+}
+
+/// These octets with some of them changed.
+fn changed(mut octets: Vec<u8>, flips: Vec<(usize, u8)>) -> Vec<u8> {
+    for (at, with) in flips {
+        let len = octets.len();
+        *octets.get_mut(at % len).unwrap() ^= with;
+    }
+    octets
+}
+
 fn signed(payload: &[u8]) -> Vec<u8> {
+    signed_as(StatementKind::Manifest, payload)
+}
+
+fn signed_as(kind: StatementKind, payload: &[u8]) -> Vec<u8> {
     let signer = |seed| (public(seed).key_id(), move |message: &[u8]| key(seed).sign(message).to_bytes());
-    encode_statement(StatementKind::Manifest, payload, &[signer(1), signer(2)]).unwrap()
+    encode_statement(kind, payload, &[signer(1), signer(2)]).unwrap()
 }
 
 proptest! {
@@ -85,11 +113,7 @@ proptest! {
 
     #[test]
     fn no_payload_decodes_but_the_one_it_encodes_to(flips in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
-        let mut payload = manifest(5000).encode().unwrap();
-        for (at, with) in flips {
-            let len = payload.len();
-            *payload.get_mut(at % len).unwrap() ^= with;
-        }
+        let payload = changed(manifest(5000).encode().unwrap(), flips);
         // Properly signed, so that everything behind the signature is reached.
         if let Ok(verified) = verify(&signed(&payload), &trust()) {
             prop_assert_eq!(verified.encode().unwrap(), payload);
@@ -99,6 +123,27 @@ proptest! {
     #[test]
     fn arbitrary_signed_payloads_are_refused_or_canonical(payload in proptest::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(verified) = verify(&signed(&payload), &trust()) {
+            prop_assert_eq!(verified.encode().unwrap(), payload);
+        }
+    }
+
+    #[test]
+    fn no_root_decodes_but_the_one_it_encodes_to(flips in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
+        let payload = changed(root(2).encode().unwrap(), flips);
+        let statement = signed_as(StatementKind::Root, &payload);
+        let anchor = Trust::from_root(&signed_as(StatementKind::Root, &root(1).encode().unwrap())).unwrap();
+        if let Ok(verified) = fleetcast_core::trust::verify::<Root>(&statement, &anchor) {
+            prop_assert_eq!(verified.encode().unwrap(), payload);
+        }
+    }
+
+    #[test]
+    fn no_beacon_decodes_but_the_one_it_encodes_to(flips in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
+        let current = [1, 2].map(|class| Current { class: Uuid([class; 16]), sequence: 7, digest: [8; 32], security_version: 1 });
+        let beacon = Beacon { vendor: Uuid([1; 16]), issued: 1000, until: 2000, root: 3, current: current.to_vec() };
+        let payload = changed(beacon.encode().unwrap(), flips);
+        let anchor = Trust::from_root(&signed_as(StatementKind::Root, &root(1).encode().unwrap())).unwrap();
+        if let Ok(verified) = fleetcast_core::trust::verify::<Beacon>(&signed_as(StatementKind::Beacon, &payload), &anchor) {
             prop_assert_eq!(verified.encode().unwrap(), payload);
         }
     }
@@ -147,7 +192,7 @@ proptest! {
         let rootfs = Target { name: Token::new("rootfs").unwrap(), max_size: 1 << 20 };
         let policy = Policy {
             vendor: Uuid([1; 16]), classes: vec![Uuid([2; 16])], targets: vec![rootfs], installed: None, seen: None, max_packet: 1500,
-            trial: None, failed: None, hardware: Some(2), wave: Wave::Seed([1; 16]),
+            trial: None, failed: None, hardware: Some(2), wave: Wave::Seed([1; 16]), has_floors: true, built: 0,
         };
         let mut receiver = Receiver::new(Config { trust: trust(), policy, staging: 64, seed });
         receiver.resume(&statement).unwrap().for_each(|_| Ok::<_, ()>(())).unwrap();

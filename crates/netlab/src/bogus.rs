@@ -74,7 +74,7 @@ impl Bogus {
         let kind = StatementKind::Manifest;
         let statement = encode_statement(kind, payload, &signers).unwrap();
         let tsi = tsi_of(&Sha256::digest(payload).into());
-        let header = Header { layer: 0, count: 0, tsi, object: Object::Statement { kind } };
+        let header = Header { layer: 0, count: 0, tsi, object: Object::MANIFEST };
         Self { packet: [&header.encode()[..], &statement].concat(), number: 0 }
     }
 

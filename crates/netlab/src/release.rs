@@ -3,16 +3,15 @@
 use std::io::Write as _;
 
 use fleetcast_core::fec::{ChunkIo, Decoder};
-use fleetcast_core::manifest::{Token, Uuid};
+use fleetcast_core::manifest::{Component, Manifest, Token, Uuid};
 use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
-use fleetcast_core::tree::Geometry;
-use fleetcast_core::trust::{PublicKey, TrustedKeys};
+use fleetcast_core::tree::{Geometry, Parameters};
+use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
 
-use fleetcast_sign::keys::SecretKey;
 use fleetcast_sign::release::{Coding, Draft, Wanted, plan};
 pub use fleetcast_sign::release::{Facts, Image, Input};
-use sha2::{Digest as _, Sha256};
 
+use crate::authority;
 use crate::sim::{Carousel, Store};
 use crate::vectors::{image, one, unhex};
 
@@ -28,9 +27,9 @@ pub const CLASS: Uuid = Uuid(*b"\xbe\xeb\x81\x2d\xff\x36\x5b\x67\x83\x7e\xf9\x54
 ///
 /// If the vectors are damaged.
 #[must_use]
-pub fn trust() -> TrustedKeys {
+pub fn trust() -> Trust {
     let key = unhex(one("statement/ok-minimal").get("trust"));
-    TrustedKeys::new(vec![PublicKey::from_bytes(key.try_into().unwrap()).unwrap()], 1).unwrap()
+    TrustedKeys::new(vec![PublicKey::from_bytes(key.try_into().unwrap()).unwrap()], 1).unwrap().into()
 }
 
 /// A release with its images.
@@ -127,6 +126,8 @@ pub fn policy() -> Policy {
         hardware: None,
         wave: Wave::Fixed(0),
         max_packet: 1500,
+        has_floors: true,
+        built: 0,
     }
 }
 
@@ -143,9 +144,19 @@ pub fn receiver() -> Receiver {
 /// If an image cannot be read, or is not as its geometry says.
 #[must_use]
 pub fn signed(facts: &Facts, inputs: &[Input]) -> Vec<u8> {
-    let key = SecretKey::from_seed(&Sha256::digest("fleetcast UNSAFE test release").into()).unwrap();
+    signed_by(&["release"], facts, inputs)
+}
+
+/// The same, signed by the test keys of these names.
+///
+/// # Panics
+///
+/// As [`signed`].
+#[must_use]
+pub fn signed_by(names: &[&str], facts: &Facts, inputs: &[Input]) -> Vec<u8> {
+    let keys: Vec<_> = names.iter().map(|name| authority::key(name)).collect();
     let mut file = Vec::new();
-    Draft::new(facts, inputs, &[key], &|_| {}).unwrap().write_to(&mut file).unwrap();
+    Draft::new(facts, inputs, &keys, &|_| {}).unwrap().write_to(&mut file).unwrap();
     file
 }
 
@@ -167,6 +178,20 @@ pub fn facts(sequence: u64) -> Facts {
         hardware: None,
         waves: vec![],
     }
+}
+
+/// A release of one image of 5,000 octets that does not exist.
+///
+/// # Panics
+///
+/// Never: its geometry is right.
+#[must_use]
+pub fn minimal(facts: &Facts) -> Manifest {
+    let parameters = Parameters { size: 5000, chunk: 1024, cell: 64, repair: 100, digest: 16, cap_len: 16 };
+    let rootfs = Token::new("rootfs").unwrap();
+    let geometry = Geometry::new(&parameters).unwrap();
+    let component = Component { name: rootfs.clone(), target: rootfs, sha256: [9; 32], geometry, cap: vec![4; 16] };
+    facts.manifest(vec![component])
 }
 
 /// Restores what `receiver` lacks of the images in `store`.

@@ -3,12 +3,13 @@
 //! Everything random comes from a seed, so a run can be had again.
 
 use fleetcast_core::fec::{Encoder, Layers, Schedule, Slot};
+use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::{HEAD_LEN, Layout, decode_head};
 use fleetcast_core::session::{Action, Actions, Receiver};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Tree, xor};
-use fleetcast_core::trust::{TrustedKeys, verify};
-use fleetcast_core::wire::{Header, Object, PageKind, StatementKind, Tsi};
+use fleetcast_core::trust::{Trust, Verified, verify};
+use fleetcast_core::wire::{Header, Object, PageKind, Tsi};
 
 /// All packets of a release in memory.
 #[derive(Debug)]
@@ -35,10 +36,10 @@ impl Carousel {
     ///
     /// If the file does not verify by `trust`.
     #[must_use]
-    pub fn new(file: &[u8], images: &[Vec<u8>], trust: &TrustedKeys) -> Self {
+    pub fn new(file: &[u8], images: &[Vec<u8>], trust: &Trust) -> Self {
         let len = decode_head(*file.first_chunk().unwrap()).unwrap();
         let statement = file[HEAD_LEN..HEAD_LEN + len].to_vec();
-        let manifest = verify(&statement, trust).unwrap();
+        let manifest: Verified<Manifest> = verify(&statement, trust).unwrap();
         let layout = Layout::new(len, &manifest);
         let components: Vec<_> = (0..)
             .zip(manifest.trees().unwrap())
@@ -86,7 +87,7 @@ impl Carousel {
         let layer = self.schedule.layer(slot);
         let Some(slot) = self.schedule.at(slot) else { return false };
         let (object, payload): (_, &[u8]) = match slot {
-            Slot::Statement => (Object::Statement { kind: StatementKind::Manifest }, &self.statement),
+            Slot::Statement => (Object::MANIFEST, &self.statement),
             Slot::Page { kind, component, cell } => {
                 let pages = &self.components[usize::from(component)].pages[usize::from(kind == PageKind::Parity)];
                 (Object::Page { kind, component, cell }, &pages[cell as usize])
@@ -215,6 +216,12 @@ pub struct Store {
     pub begun: Vec<u64>,
     /// Releases of which a chunk has come.
     pub followed: Vec<u64>,
+    /// Releases that were given up on the way, and why.
+    pub abandoned: Vec<(u64, &'static str)>,
+    /// Roots that have followed, and whether floors are void by them.
+    pub roots: Vec<(u16, bool)>,
+    /// Times of the beacons taken.
+    pub beacons: Vec<u64>,
 }
 
 impl Store {
@@ -254,6 +261,9 @@ impl Store {
                 }
                 Action::LoadPage { component, cell } => self.wanted.push((component, cell)),
                 Action::Follow { manifest } => self.followed.push(manifest.sequence),
+                Action::Abandon { sequence, reason } => self.abandoned.push((sequence, reason.code())),
+                Action::Root { root, voids_floors } => self.roots.push((root.version, voids_floors)),
+                Action::Beacon { beacon } => self.beacons.push(beacon.issued),
                 Action::StorePage { .. } | Action::Complete | Action::Refused { .. } => {}
             }
         }

@@ -1,9 +1,10 @@
 //! The receive session against loss, restarts, other releases and forgers, without a network.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+use fleetcast_core::manifest::Manifest;
 use fleetcast_core::session::{Action, Config, Mark, Policy, Receiver, RefuseReason};
 use fleetcast_core::time::Instant;
-use fleetcast_core::trust::verify;
+use fleetcast_core::trust::{Verified, verify};
 use fleetcast_core::wire::{HEADER_LEN, Object, Packet, PageKind};
 use fleetcast_netlab::release::{self, Release, restore, trust};
 use fleetcast_netlab::sim::{Channel, Losses, Store, receive};
@@ -329,7 +330,7 @@ fn a_replayed_manifest_without_data_does_not_keep_a_lower_release_out() {
 #[test]
 fn floors_hold_across_a_restart() {
     let (old, new) = (Release::of_vector("ok-small"), Release::of_vector("ok-two-blocks"));
-    let manifest = verify(new.carousel.statement(), &trust()).unwrap();
+    let manifest: Verified<Manifest> = verify(new.carousel.statement(), &trust()).unwrap();
     let mark = Mark { sequence: 6, digest: *manifest.payload_digest() };
     let refused = |policy, release: &Release| {
         let mut receiver = Receiver::new(Config { trust: trust(), policy, staging: 256, seed: 1 });

@@ -4,10 +4,11 @@
 use std::convert::Infallible;
 
 use fleetcast_core::fec::{ChunkIo, Decoder, Encoder, Layers, Schedule, Slot};
+use fleetcast_core::manifest::Manifest;
 use fleetcast_core::nack::{self, NackError, Request};
 use fleetcast_core::release::{HEAD_LEN, Layout, ReleaseError, decode_head};
 use fleetcast_core::tree::{Geometry, Parameters, Tree, TreeError, xor};
-use fleetcast_core::trust::{PublicKey, StatementError, TrustedKeys, verify};
+use fleetcast_core::trust::{PublicKey, StatementError, Trust, TrustedKeys, Verified, verify};
 use fleetcast_core::wire::{HEADER_LEN, Header, Object, Packet, PacketError, PageKind};
 use fleetcast_netlab::vectors::{self, Vector, image, layer, one, unhex};
 use sha2::{Digest as _, Sha256};
@@ -67,11 +68,11 @@ fn requests_decode_as_the_vectors_say() {
     }
 }
 
-fn trust_of(v: &Vector) -> Option<TrustedKeys> {
+fn trust_of(v: &Vector) -> Option<Trust> {
     let keys = v.get("trust").split(',').map(str::trim);
     // A key that is refused when it is loaded is not in the set.
     let keys: Vec<_> = keys.filter_map(|key| PublicKey::from_bytes(unhex(key).try_into().unwrap()).ok()).collect();
-    TrustedKeys::new(keys, v.get("threshold").parse().unwrap()).ok()
+    TrustedKeys::new(keys, v.get("threshold").parse().unwrap()).ok().map(Trust::from)
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn statements_verify_as_the_vectors_say() {
             assert_eq!(v.get("expect"), "threshold", "{}", v.name);
             continue;
         };
-        let got = verify(&v.body, &trust);
+        let got: Result<Verified<Manifest>, _> = verify(&v.body, &trust);
         assert_eq!(got.as_ref().map_or_else(StatementError::code, |_| "ok"), v.get("expect"), "{}", v.name);
         let Ok(manifest) = got else { continue };
         assert_eq!(manifest.payload_digest()[..], unhex(v.get("manifest-digest")), "{}", v.name);
@@ -237,7 +238,7 @@ fn open(file: &[u8]) -> Result<Opened, &'static str> {
     let key = one("release/ok-small");
     assert_eq!(key.get("key"), "release");
     let trust = trust_of(&one("statement/ok-minimal")).unwrap();
-    let manifest = verify(statement, &trust).map_err(|e| e.code())?;
+    let manifest: Verified<Manifest> = verify(statement, &trust).map_err(|e| e.code())?;
     let layout = Layout::new(len, &manifest);
     layout.check_len(file.len() as u64).map_err(|e| e.code())?;
     let opened = Opened { trees: manifest.trees().unwrap(), layout };

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Token, Uuid};
-use fleetcast_core::trust::TrustedKeys;
+use fleetcast_core::trust::Trust;
 use fleetcast_install::{AbBackend, Adapter, Backend, Disk, ExecBackend, FileBackend, Pair, Program};
 use fleetcast_net::{Interface, Membership};
 use serde::Deserialize;
@@ -26,8 +26,8 @@ pub use settings::{Settings, folders};
 /// What a receiver must know. All values are checked, as far as that needs no network.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Whose releases count.
-    pub trust: TrustedKeys,
+    /// Whose statements count.
+    pub trust: Trust,
     /// The device's vendor.
     pub vendor: Uuid,
     /// The classes it belongs to.

@@ -650,5 +650,7 @@ pub(crate) fn policy(config: &Config, record: &Record) -> Policy {
         hardware: config.hardware,
         wave: config.wave.map_or(Wave::Seed(record.seed), Wave::Fixed),
         max_packet: config.max_packet,
+        has_floors: true,
+        built: 0,
     }
 }

@@ -77,12 +77,12 @@ pub(crate) const fn verified(counters: &Counters) -> u64 {
 pub(crate) mod tests {
     use fleetcast_core::manifest::Uuid;
     use fleetcast_core::session::{Config, Policy, Receiver, Wave};
-    use fleetcast_core::trust::{PublicKey, TrustedKeys};
+    use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
 
     use super::*;
 
     /// Keys and policy of a device that takes nothing.
-    pub(crate) fn nobody() -> (TrustedKeys, Policy) {
+    pub(crate) fn nobody() -> (Trust, Policy) {
         // The base point of the curve: a valid key whose secret nobody needs here.
         let mut key = [0x66; 32];
         key[0] = 0x58;
@@ -98,8 +98,10 @@ pub(crate) mod tests {
             hardware: None,
             wave: Wave::Fixed(0),
             max_packet: 1500,
+            has_floors: true,
+            built: 0,
         };
-        (trust, policy)
+        (trust.into(), policy)
     }
 
     fn receiver() -> Receiver {

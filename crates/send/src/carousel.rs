@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fleetcast_core::fec::{Layers, Schedule, Slot};
 use fleetcast_core::tree::Geometry;
-use fleetcast_core::wire::{COUNT_MASK, HEADER_LEN, Header, Object, StatementKind, Tsi};
+use fleetcast_core::wire::{COUNT_MASK, HEADER_LEN, Header, Object, Tsi};
 
 use crate::batch::Batch;
 use crate::clock::{Clock, Load};
@@ -193,10 +193,7 @@ impl Carousel {
 
     fn push(&mut self, slot: Slot, batch: &mut Batch) -> Result<(), CellError> {
         let (object, payload) = match slot {
-            Slot::Statement => {
-                let object = Object::Statement { kind: StatementKind::Manifest };
-                (object, self.source.release().statement())
-            }
+            Slot::Statement => (Object::MANIFEST, self.source.release().statement()),
             Slot::Page { kind, component, cell } => {
                 (Object::Page { kind, component, cell }, self.cells.load(&self.source, component, cell)?.page(kind))
             }
@@ -222,7 +219,7 @@ impl Carousel {
     pub fn packet_of(&mut self, slot: Slot, batch: &mut Batch) -> Result<(), CellError> {
         let Self { source, other, .. } = self;
         let (object, payload) = match slot {
-            Slot::Statement => (Object::Statement { kind: StatementKind::Manifest }, source.release().statement()),
+            Slot::Statement => (Object::MANIFEST, source.release().statement()),
             Slot::Page { kind, component, cell } => {
                 source.read_slot(component, cell, None, other)?;
                 (Object::Page { kind, component, cell }, other.page(kind))

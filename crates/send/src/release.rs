@@ -6,7 +6,7 @@ use fleetcast_cli::release::{self as file, FileError};
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::Layout;
 use fleetcast_core::tree::{Geometry, GeometryError, Tree};
-use fleetcast_core::trust::{self, StatementError, TrustedKeys, Unverified};
+use fleetcast_core::trust::{self, StatementError, Trust, Unverified};
 
 /// An open release file.
 #[derive(Debug)]
@@ -56,11 +56,11 @@ impl ReleaseFile {
     /// Any [`OpenReleaseError`].
     ///
     /// Spec §10 \[X-1\].
-    pub fn open(path: &Path, trust: Option<&TrustedKeys>) -> Result<Self, OpenReleaseError> {
+    pub fn open(path: &Path, trust: Option<&Trust>) -> Result<Self, OpenReleaseError> {
         let refused = |reason| OpenReleaseError::Statement { path: path.into(), reason };
         let file = file::ReleaseFile::open(path)?;
-        let manifest = match trust {
-            Some(keys) => trust::verify(file.statement(), keys).map(Unverified::from),
+        let manifest: Unverified<Manifest> = match trust {
+            Some(trust) => trust::verify::<Manifest>(file.statement(), trust).map(Unverified::from),
             None => trust::parse_unverified(file.statement()),
         }
         .map_err(refused)?;

@@ -52,7 +52,9 @@ pub struct Facts {
 }
 
 impl Facts {
-    fn manifest(&self, components: Vec<Component>) -> Manifest {
+    /// The manifest of a release with these components.
+    #[must_use]
+    pub fn manifest(&self, components: Vec<Component>) -> Manifest {
         Manifest {
             sequence: self.sequence,
             security_version: self.security_version,

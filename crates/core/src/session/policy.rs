@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::beacon::{Beacon, Current};
 use crate::manifest::{Manifest, Token, Uuid, wave_number};
 use crate::trust::Verified;
 
@@ -38,6 +39,8 @@ pub struct Policy {
     pub targets: Vec<Target>,
     /// The committed release and its security version: the floors. `None` on a new device.
     pub installed: Option<(Mark, u32)>,
+    /// Whether they are floors: not from a root on that makes all earlier signatures void, until the next commit \[K-9\].
+    pub has_floors: bool,
     /// The highest release ever followed \[M-7\].
     pub seen: Option<Mark>,
     /// A release that is installed and not committed.
@@ -50,6 +53,8 @@ pub struct Policy {
     pub wave: Wave,
     /// Octets of the largest datagram it can receive.
     pub max_packet: usize,
+    /// A time that is past for sure, in seconds of Unix time: the device was made, or built, then.
+    pub built: u64,
 }
 
 /// A device's place in the waves of a release \[M-10\].
@@ -93,6 +98,13 @@ pub enum RefuseReason {
         offered: u64,
         /// The least acceptable one.
         floor: u64,
+    },
+    /// Below the current releases, and none of them \[B-4\].
+    Superseded {
+        /// The manifest's sequence.
+        offered: u64,
+        /// The highest current one.
+        current: u64,
     },
     /// The number of a known release on another manifest: an alarm \[M-5\].
     Equivocation {
@@ -178,6 +190,7 @@ impl RefuseReason {
             Self::Class => "class",
             Self::SecurityVersion { .. } => "security-version",
             Self::Rollback { .. } => "rollback",
+            Self::Superseded { .. } => "superseded",
             Self::Equivocation { .. } => "equivocation",
             Self::Installed { .. } => "installed",
             Self::FarJump { .. } => "far-jump",
@@ -202,6 +215,9 @@ impl fmt::Display for RefuseReason {
                 write!(f, "its security version {offered} is below this device's {floor}")
             }
             Self::Rollback { offered, floor } => write!(f, "its sequence {offered} is below {floor}"),
+            Self::Superseded { offered, current } => {
+                write!(f, "its sequence {offered} is not current: the newest beacon names {current}")
+            }
             Self::Equivocation { sequence } => {
                 write!(f, "ALARM: sequence {sequence} was seen with another manifest; a signing key may be misused")
             }
@@ -241,14 +257,19 @@ impl fmt::Display for RefuseReason {
 impl core::error::Error for RefuseReason {}
 
 impl Policy {
-    /// Decides whether this device takes a release.
+    /// Nothing that was signed so far is a floor any longer \[K-9\].
+    pub const fn void_floors(&mut self) {
+        (self.has_floors, self.seen) = (false, None);
+    }
+
+    /// Decides whether this device takes a release. `beacon` is the newest, if there is one.
     ///
     /// # Errors
     ///
     /// The first [`RefuseReason`] in the order of \[M-4\].
     ///
-    /// Spec §4 \[M-4, M-5, M-7\].
-    pub fn check(&self, manifest: &Verified<Manifest>) -> Result<(), RefuseReason> {
+    /// Spec §4 \[M-4, M-5, M-7\], §18 \[B-4\].
+    pub fn check(&self, manifest: &Verified<Manifest>, beacon: Option<&Beacon>) -> Result<(), RefuseReason> {
         let offered = manifest.sequence;
         if manifest.vendor != self.vendor {
             return Err(RefuseReason::Vendor);
@@ -256,9 +277,15 @@ impl Policy {
         if !manifest.classes.iter().any(|class| self.classes.contains(class)) {
             return Err(RefuseReason::Class);
         }
-        if let Some((_, floor)) = self.installed
-            && manifest.security_version < floor
-        {
+        let mut current: Vec<&Current> = beacon.map(|beacon| beacon.of(&self.classes).collect()).unwrap_or_default();
+        // One that is named is refused by nothing that others are named for.
+        if current.iter().any(|current| current.sequence == offered && current.digest == *manifest.payload_digest()) {
+            current.clear();
+        }
+        let floors = self.installed.filter(|_| self.has_floors);
+        let security_versions = current.iter().map(|current| current.security_version);
+        let floor = security_versions.chain(floors.map(|(_, version)| version)).max().unwrap_or_default();
+        if manifest.security_version < floor {
             return Err(RefuseReason::SecurityVersion { offered: manifest.security_version, floor });
         }
         let installed = self.installed.map(|(mark, _)| mark);
@@ -273,7 +300,8 @@ impl Policy {
         if self.failed.as_ref().is_some_and(is_offered) {
             return Err(RefuseReason::RolledBack { sequence: offered });
         }
-        for mark in [self.seen, installed].into_iter().flatten() {
+        let floor = floors.map(|(mark, _)| mark);
+        for mark in [self.seen, floor].into_iter().flatten() {
             if offered < mark.sequence {
                 return Err(RefuseReason::Rollback { offered, floor: mark.sequence });
             }
@@ -281,7 +309,8 @@ impl Policy {
                 return Err(RefuseReason::Equivocation { sequence: offered });
             }
         }
-        if let Some(mark) = installed {
+        check_current(&current, offered)?;
+        if let Some(mark) = floor {
             let most = mark.sequence.saturating_add(FAR_JUMP);
             if offered > most {
                 return Err(RefuseReason::FarJump { offered, most });
@@ -319,5 +348,16 @@ impl Policy {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a release that is none of the current ones may be above them.
+fn check_current(current: &[&Current], offered: u64) -> Result<(), RefuseReason> {
+    if current.iter().any(|current| current.sequence == offered) {
+        return Err(RefuseReason::Equivocation { sequence: offered });
+    }
+    match current.iter().map(|current| current.sequence).max() {
+        Some(current) if offered < current => Err(RefuseReason::Superseded { offered, current }),
+        _ => Ok(()),
     }
 }

@@ -9,6 +9,7 @@
 //! | candidate | its manifest verifies | its first chunk verifies; or another manifest needs the place (the lowest sequence goes first, or one that has waited long) |
 //! | carried | its first chunk verifies | a chunk of another verifies that needs the place (an idle one goes first, else the lowest sequence, if it is lower) |
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -18,9 +19,10 @@ use super::carried::Carried;
 use super::counters::{Counters, count};
 use super::pages::Key;
 use super::staging::Staging;
+use crate::beacon::Beacon;
 use crate::manifest::Manifest;
 use crate::time::Instant;
-use crate::trust::{Envelope, TrustedKeys, Verified, tsi_of, verify};
+use crate::trust::{Envelope, Statement, Trust, Verified, tsi_of, verify};
 use crate::wire::{HEADER_LEN, Header, Object, Packet, StatementKind, Tsi};
 use sha2::{Digest as _, Sha256};
 
@@ -28,14 +30,16 @@ use sha2::{Digest as _, Sha256};
 const MAX_CANDIDATES: usize = 8;
 /// For how long nothing but a higher sequence takes their place.
 const CANDIDATE_FOR: Duration = Duration::from_secs(10);
+/// Roots that can be told from others; older ones are not passed on \[C-12\].
+const MAX_ROOTS: usize = 1024;
 /// Without a chunk for so long, a release gives way to any other.
 const IDLE: Duration = Duration::from_mins(1);
 
 /// What a [`Verifier`] needs to know.
 #[derive(Clone, Debug)]
 pub struct VerifierConfig {
-    /// Whose releases count.
-    pub trust: TrustedKeys,
+    /// Whose statements count.
+    pub trust: Trust,
     /// Most releases at once, at least 1. Each takes up to 512 KiB.
     pub releases: usize,
     /// Packets that may wait for a page. Each takes `max_packet` octets.
@@ -52,7 +56,10 @@ pub struct VerifierConfig {
 /// those of one below as many others as can be carried, `no-page` chunks whose page has not come.
 #[derive(Debug)]
 pub struct Verifier {
-    trust: TrustedKeys,
+    trust: Trust,
+    /// SHA-256 of the roots that it began with or that have followed, the newest last.
+    roots: VecDeque<[u8; 32]>,
+    beacon: Option<Verified<Beacon>>,
     releases: usize,
     max_packet: usize,
     carried: Vec<Carried>,
@@ -80,7 +87,9 @@ impl Verifier {
     pub fn new(config: VerifierConfig) -> Self {
         let payload_len = config.max_packet.saturating_sub(HEADER_LEN);
         Self {
+            roots: config.trust.root().map(|root| Sha256::digest(root.statement()).into()).into_iter().collect(),
             trust: config.trust,
+            beacon: None,
             releases: config.releases.max(1),
             max_packet: config.max_packet,
             carried: Vec::new(),
@@ -101,8 +110,16 @@ impl Verifier {
     pub fn handle_packet(&mut self, now: Instant, source: u64, packet: Packet<'_>, pass: &mut dyn FnMut(Packet<'_>)) {
         count(&mut self.counters.datagrams);
         let tsi = packet.header.tsi;
-        let result = if let Object::Statement { .. } = packet.header.object {
-            self.handle_statement(now, source, packet, pass)
+        let result = if let Object::Statement { kind, number } = packet.header.object {
+            // Under whose TSI a root or beacon comes is not signed: it goes on under that of a carried release only.
+            let is_carried = self.carried.iter().any(|carried| carried.manifest.tsi() == tsi);
+            let mut keep = |_: Packet<'_>| {};
+            let pass_on: &mut dyn FnMut(Packet<'_>) = if is_carried { pass } else { &mut keep };
+            match kind {
+                StatementKind::Manifest => self.handle_manifest(now, source, packet, pass),
+                StatementKind::Root => self.handle_root(now, source, number, packet, pass_on),
+                StatementKind::Beacon => self.handle_beacon(now, source, packet, pass_on),
+            }
         } else if let Some(index) = self.carried.iter().position(|carried| carried.manifest.tsi() == tsi) {
             self.handle_carried(index, now, source, packet, pass)
         } else if let Some(index) = self.candidates.iter().position(|c| c.candidate.manifest.tsi() == tsi) {
@@ -128,7 +145,7 @@ impl Verifier {
 
     /// Passes the manifest of a carried release. One that has not verified yet, all its octets, is verified first: signatures that
     /// have not are not passed on around a payload that has.
-    fn handle_statement(
+    fn handle_manifest(
         &mut self,
         now: Instant,
         source: u64,
@@ -145,7 +162,12 @@ impl Verifier {
         let is_known = is_carried || self.candidates.iter().any(|waiting| is_same(&waiting.candidate.manifest));
         let digest = Sha256::digest(packet.payload).into();
         if !(is_known && self.genuine.contains(&digest)) {
-            let manifest = self.verify(now, source, &envelope, packet.payload, &digest)?;
+            let manifest = self.verify::<Manifest>(now, source, &envelope, packet.payload, &digest)?;
+            let largest = manifest.components.iter().map(|c| c.geometry.max_packet_len()).max();
+            if largest.is_some_and(|len| len > self.max_packet) {
+                self.refused.insert(&digest);
+                return Err("packet-size");
+            }
             self.genuine.insert(&digest);
             if !is_known {
                 return self.make_candidate(now, manifest);
@@ -159,35 +181,100 @@ impl Verifier {
         Ok(())
     }
 
+    /// Passes a root of the chain; the one that follows is trusted from then on.
+    fn handle_root(
+        &mut self,
+        now: Instant,
+        source: u64,
+        number: u16,
+        packet: Packet<'_>,
+        pass: &mut dyn FnMut(Packet<'_>),
+    ) -> Result<(), &'static str> {
+        let digest: [u8; 32] = Sha256::digest(packet.payload).into();
+        let version = self.trust.version();
+        if number <= version {
+            let known = self.roots.iter().rev().nth(version.saturating_sub(number).into());
+            if known != Some(&digest) {
+                return Err("root-version");
+            }
+            pass(packet);
+            return Ok(());
+        }
+        let envelope = Envelope::parse(packet.payload).map_err(|e| e.code())?;
+        self.afford(now, source, StatementKind::Root, &envelope, &digest)?;
+        if let Err(e) = self.trust.step(packet.payload) {
+            self.refused.insert(&digest);
+            return Err(e.code());
+        }
+        if self.roots.len() >= MAX_ROOTS {
+            self.roots.pop_front();
+        }
+        self.roots.push_back(digest);
+        (self.refused, self.genuine) = (Remembered::new(), Remembered::new());
+        let Self { trust, carried, candidates, beacon, .. } = self;
+        let is_valid = |manifest: &Verified<Manifest>| verify::<Manifest>(manifest.statement(), trust).is_ok();
+        carried.retain(|carried| is_valid(&carried.manifest));
+        candidates.retain(|waiting| is_valid(&waiting.candidate.manifest));
+        beacon.take_if(|beacon| verify::<Beacon>(beacon.statement(), trust).is_err());
+        pass(packet);
+        Ok(())
+    }
+
+    /// Passes the newest beacon.
+    fn handle_beacon(
+        &mut self,
+        now: Instant,
+        source: u64,
+        packet: Packet<'_>,
+        pass: &mut dyn FnMut(Packet<'_>),
+    ) -> Result<(), &'static str> {
+        if self.beacon.as_ref().is_none_or(|newest| newest.statement() != packet.payload) {
+            let envelope = Envelope::parse(packet.payload).map_err(|e| e.code())?;
+            let digest = Sha256::digest(packet.payload).into();
+            let beacon = self.verify::<Beacon>(now, source, &envelope, packet.payload, &digest)?;
+            if self.beacon.as_ref().is_some_and(|newest| newest.issued >= beacon.issued) {
+                self.refused.insert(&digest);
+                return Err("beacon-replay");
+            }
+            self.beacon = Some(beacon);
+        }
+        pass(packet);
+        Ok(())
+    }
+
     /// Verifies a statement, or gives the word for why it is dropped.
-    fn verify(
+    fn verify<T: Statement>(
         &mut self,
         now: Instant,
         source: u64,
         envelope: &Envelope<'_>,
         statement: &[u8],
         digest: &[u8; 32],
-    ) -> Result<Verified<Manifest>, &'static str> {
+    ) -> Result<Verified<T>, &'static str> {
+        self.afford(now, source, T::KIND, envelope, digest)?;
+        verify(statement, &self.trust).map_err(|e| {
+            self.refused.insert(digest);
+            e.code()
+        })
+    }
+
+    /// Whether a statement is worth verifying, or the word for why it is dropped.
+    fn afford(
+        &mut self,
+        now: Instant,
+        source: u64,
+        kind: StatementKind,
+        envelope: &Envelope<'_>,
+        digest: &[u8; 32],
+    ) -> Result<(), &'static str> {
         if self.refused.contains(digest) {
             return Err("refused-before");
         }
-        let signatures = self.trust.mentioned(envelope);
-        if signatures == 0 {
-            return Err("threshold");
+        match self.trust.cost(kind, envelope) {
+            0 => Err("threshold"),
+            cost if self.budget.take(now, self.staging.bucket(source), cost) => Ok(()),
+            _ => Err("budget"),
         }
-        if !self.budget.take(now, self.staging.bucket(source), signatures) {
-            return Err("budget");
-        }
-        let largest = |manifest: &Manifest| manifest.components.iter().map(|c| c.geometry.max_packet_len()).max();
-        let result = match verify(statement, &self.trust) {
-            Ok(manifest) if largest(&manifest).is_some_and(|len| len > self.max_packet) => Err("packet-size"),
-            Ok(manifest) => Ok(manifest),
-            Err(e) => Err(e.code()),
-        };
-        if result.is_err() {
-            self.refused.insert(digest);
-        }
-        result
     }
 
     /// Lets a release wait for its first chunk, if there is room for it.
@@ -233,9 +320,8 @@ impl Verifier {
         self.make_place(now, sequence)?;
         let candidate = self.candidates.swap_remove(index).candidate;
         let index = self.carried.len();
-        let statement = Object::Statement { kind: StatementKind::Manifest };
         pass(Packet {
-            header: Header { count: 0, object: statement, ..header },
+            header: Header { count: 0, object: Object::MANIFEST, ..header },
             payload: candidate.manifest.statement(),
         });
         self.carried.push(Carried::new(candidate, now));

@@ -93,8 +93,10 @@ fn protected_header(kid: KeyId) -> [u8; PROTECTED_LEN] {
 /// What a signature covers: the COSE `Sig_structure` (RFC 9052 §4.4) \[S-5\].
 #[must_use]
 pub fn signed_bytes(kind: StatementKind, protected: &[u8], payload: &[u8]) -> Vec<u8> {
-    let context = match kind {
+    let context: &[u8] = match kind {
         StatementKind::Manifest => b"fleetcast-manifest-1",
+        StatementKind::Root => b"fleetcast-root-1",
+        StatementKind::Beacon => b"fleetcast-beacon-1",
     };
     let mut bytes = Vec::with_capacity(payload.len().saturating_add(64));
     bytes.push(0x84);

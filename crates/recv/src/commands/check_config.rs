@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fleetcast_cli::{CommandError, out};
+use fleetcast_core::wire::StatementKind;
 
 use crate::config::Settings;
 
@@ -22,7 +23,7 @@ impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let place = self.file.display().to_string();
         let config = Settings::of_file(self.file).load()?;
-        let keys: Vec<_> = config.trust.keys().iter().map(|key| key.key_id().to_string()).collect();
+        let keys: Vec<_> = config.trust.keys_for(StatementKind::Manifest).map(|key| key.key_id().to_string()).collect();
         out(&format!("{place}: good; trusted keys: {}\n", keys.join(", ")))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use fleetcast_cli::{identity, keys, quantity};
 use fleetcast_core::manifest::{Token, Uuid};
-use fleetcast_core::trust::TrustedKeys;
+use fleetcast_core::trust::{Trust, TrustedKeys};
 use fleetcast_install::record::check_target;
 use toml::Spanned;
 
@@ -303,7 +303,7 @@ fn wave(source: &Source, given: Option<Spanned<u16>>) -> Result<Option<u16>, Con
     }
 }
 
-fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8) -> Result<TrustedKeys, ConfigError> {
+fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8) -> Result<Trust, ConfigError> {
     let load = |path: &String| {
         let path = folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
         keys::load_public(&path).map(keys::Loaded::tell).map_err(|e| {
@@ -312,7 +312,7 @@ fn trust((paths, at): (Vec<String>, Place), folder: Option<&Path>, threshold: u8
         })
     };
     let keys = paths.iter().map(load).collect::<Result<_, _>>()?;
-    TrustedKeys::new(keys, threshold).map_err(|e| at.wrong(e))
+    TrustedKeys::new(keys, threshold).map(Trust::from).map_err(|e| at.wrong(e))
 }
 
 /// A path for flags as for files; flags may give it relative to the working folder.

@@ -254,6 +254,13 @@ impl<D: Disk> Keeper<D> {
             }
             Action::LoadPage { component, cell } => self.wanted_pages.push((component, cell)),
             Action::Complete => self.is_complete = true,
+            Action::Abandon { sequence, reason } => {
+                tell(Event::Refused { sequence, code: reason.code(), reason: reason.to_string() });
+                self.discard()?;
+                self.forget_statement()?;
+                self.is_complete = false;
+            }
+            Action::Root { .. } | Action::Beacon { .. } => {}
             Action::Refused { reason: RefuseReason::Installed { .. }, .. } => self.heard_installed = true,
             Action::Refused { sequence, reason } => {
                 let (code, text) = (reason.code(), reason.to_string());

@@ -2,7 +2,8 @@
 
 use fleetcast_core::session::{self, Action, Policy, RefuseReason};
 use fleetcast_core::time::Instant;
-use fleetcast_core::trust::TrustedKeys;
+use fleetcast_core::trust::Trust;
+use fleetcast_core::wire::StatementKind;
 
 use super::{Finding, Level};
 use crate::events::Release;
@@ -38,9 +39,9 @@ struct Heard {
 
 impl Air {
     /// `policy` is the device's own.
-    pub(super) fn new(trust: &TrustedKeys, policy: Policy) -> Self {
+    pub(super) fn new(trust: &Trust, policy: Policy) -> Self {
         let open = Policy { installed: None, seen: None, trial: None, failed: None, ..policy.clone() };
-        let keys = trust.keys().iter().map(|key| key.key_id().to_string());
+        let keys = trust.keys_for(StatementKind::Manifest).map(|key| key.key_id().to_string());
         Self {
             trusted: keys.collect::<Vec<_>>().join(", "),
             session: session::Receiver::new(session::Config {
@@ -61,7 +62,7 @@ impl Air {
         while let Some(action) = actions.next() {
             let heard = match action {
                 Action::Begin { manifest } => {
-                    Heard { release: Release::from(manifest).to_string(), verdict: self.policy.check(manifest) }
+                    Heard { release: Release::from(manifest).to_string(), verdict: self.policy.check(manifest, None) }
                 }
                 Action::Refused { sequence, reason } => {
                     Heard { release: format!("sequence {sequence}"), verdict: Err(reason) }

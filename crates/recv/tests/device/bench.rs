@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetcast_core::manifest::{Share, Token};
+use fleetcast_core::manifest::{Manifest, Share, Token};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
+use fleetcast_core::trust::{Verified, verify};
 use fleetcast_install::faulty::Faulty;
 use fleetcast_install::sim::SimDisk;
 use fleetcast_install::{Backend, Disk, DiskFile as _, durable};
@@ -39,7 +40,7 @@ impl Job {
     /// A release of the vectors.
     pub(crate) fn vector(name: &str) -> Self {
         let release = Release::of_vector(name);
-        let manifest = fleetcast_core::trust::verify(release.carousel.statement(), &trust()).unwrap();
+        let manifest: Verified<Manifest> = verify(release.carousel.statement(), &trust()).unwrap();
         let places = manifest.components.iter().map(|c| path_of(c.target.as_str()));
         let images = places.zip(release.images).collect();
         Self { file: release.file, carousel: release.carousel, images }

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 
-use fleetcast_core::manifest::Token;
+use fleetcast_core::manifest::{Manifest, Token};
 use fleetcast_core::release::{HEAD_LEN, Layout, decode_head};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_core::wire::{Header, Object, PageKind, StatementKind};
+use fleetcast_core::trust::{Verified, verify};
+use fleetcast_core::wire::{Header, Object, PageKind};
 use fleetcast_install::RealFs;
 use fleetcast_netlab::release::{Image, Input, facts, signed, trust};
 use fleetcast_recv::config::Config;
@@ -41,7 +42,7 @@ fn an_image_of_more_than_four_gibibytes_is_received_and_installed() {
     let file = signed(&facts(1), &[Input { name: name.clone(), target: name, image, geometry }]);
     let len = decode_head(*file.first_chunk().unwrap()).unwrap();
     let statement = &file[HEAD_LEN..HEAD_LEN + len];
-    let manifest = fleetcast_core::trust::verify(statement, &trust()).unwrap();
+    let manifest: Verified<Manifest> = verify(statement, &trust()).unwrap();
     let layout = Layout::new(len, &manifest);
 
     let mut config = Config { state: path("state"), max_packet: 8972, ..config() };
@@ -63,7 +64,7 @@ fn an_image_of_more_than_four_gibibytes_is_received_and_installed() {
         }
         outcome
     };
-    feed(Object::Statement { kind: StatementKind::Manifest }, statement);
+    feed(Object::MANIFEST, statement);
     let mut chunk = vec![0; usize::try_from(T).unwrap()];
     let mut done = Outcome::Going;
     for cell in 0..geometry.cells() {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use fleetcast_core::manifest::Manifest;
 use fleetcast_core::time::Instant;
-use fleetcast_core::trust::verify;
+use fleetcast_core::trust::{Verified, verify};
 use fleetcast_install::sim::SimDisk;
 use fleetcast_netlab::release::trust;
 use fleetcast_recv::config::{Config, Repair, Server};
@@ -24,7 +25,7 @@ struct Web(BTreeMap<String, Vec<u8>>);
 impl Web {
     /// The release file and the images, under the names of the specification.
     fn of(job: &Job) -> Self {
-        let manifest = verify(job.carousel.statement(), &trust()).unwrap();
+        let manifest: Verified<Manifest> = verify(job.carousel.statement(), &trust()).unwrap();
         let mut files = BTreeMap::from([(format!("{}.fleetcast", hex(manifest.payload_digest())), job.file.clone())]);
         files.extend(job.images.values().map(|image| (hex(&Sha256::digest(image)), image.clone())));
         Self(files)

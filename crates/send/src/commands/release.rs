@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fleetcast_cli::release::{FileError, FileReason};
 use fleetcast_cli::{CommandError, ErrorKind, keys};
-use fleetcast_core::trust::TrustedKeys;
+use fleetcast_core::trust::{Trust, TrustedKeys};
 
 use crate::release::{OpenReleaseError, ReleaseFile};
 use crate::report;
@@ -55,7 +55,7 @@ impl ReleaseArgs {
         !self.trust.is_empty()
     }
 
-    fn trusted_keys(&self) -> Result<Option<TrustedKeys>, CommandError> {
+    fn trusted_keys(&self) -> Result<Option<Trust>, CommandError> {
         if self.trust.is_empty() {
             return Ok(None);
         }
@@ -64,9 +64,9 @@ impl ReleaseArgs {
 }
 
 /// Loads the public keys of which `threshold` must have signed.
-pub(super) fn trusted_keys(paths: &[PathBuf], threshold: u8) -> Result<TrustedKeys, CommandError> {
+pub(super) fn trusted_keys(paths: &[PathBuf], threshold: u8) -> Result<Trust, CommandError> {
     let keys = paths.iter().map(|path| Ok(keys::load_public(path)?.tell())).collect::<Result<_, CommandError>>()?;
-    TrustedKeys::new(keys, threshold).map_err(|error| CommandError::new(ErrorKind::Usage, error))
+    TrustedKeys::new(keys, threshold).map(Trust::from).map_err(|error| CommandError::new(ErrorKind::Usage, error))
 }
 
 /// Sorts an error by who must act, and says what can be done.

@@ -76,7 +76,7 @@ fn micros(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fleetcast_core::wire::{Header, StatementKind, Tsi};
+    use fleetcast_core::wire::{Header, Tsi};
 
     const HOLD: Duration = Duration::from_millis(400);
 
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn manifests_with_other_octets_are_other_packets() {
         let mut window = Window::new(HOLD, 3);
-        let object = Object::Statement { kind: StatementKind::Manifest };
+        let object = Object::MANIFEST;
         let manifest = |payload| Packet { header: Header { object, ..chunk(0, 0).header }, payload };
         window.insert(HOLD, &manifest(&[1, 2]));
         assert!(window.contains(HOLD, &manifest(&[1, 2])) && !window.contains(HOLD, &manifest(&[1, 3])));

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 
-use fleetcast_core::trust::{PublicKey, TrustedKeys};
+use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
 use fleetcast_netlab::vectors;
 use fleetcast_send::release::{OpenReleaseError, ReleaseFile};
 use fleetcast_send::source::{Cell, CellError, Progress, Source, SourceError};
@@ -23,7 +23,7 @@ fn with_trusted_keys_the_signatures_are_verified() {
     let release = Release::of("ok-small");
     let open = |keys: &[[u8; 32]], threshold| {
         let keys = keys.iter().map(|key| PublicKey::from_bytes(*key).unwrap()).collect();
-        ReleaseFile::open(&release.path("release"), Some(&TrustedKeys::new(keys, threshold).unwrap()))
+        ReleaseFile::open(&release.path("release"), Some(&Trust::from(TrustedKeys::new(keys, threshold).unwrap())))
     };
     let [ours, other] = fleetcast_cli::keys::unsafe_test::UNSAFE_TEST_KEYS;
     let unverified = ReleaseFile::open(&release.path("release"), None).unwrap();

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use fleetcast_cli::{self as cli, CommandError};
+use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::Layout;
-use fleetcast_core::trust::parse_unverified;
+use fleetcast_core::trust::{Unverified, parse_unverified};
 use serde::Serialize;
 
 use crate::release::{ReleaseFile, Summary, VerifyError};
@@ -42,7 +43,7 @@ struct Shown {
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let file = ReleaseFile::open(&self.release).map_err(VerifyError::File)?;
-        let manifest = parse_unverified(file.statement()).map_err(VerifyError::Statement)?;
+        let manifest: Unverified<Manifest> = parse_unverified(file.statement()).map_err(VerifyError::Statement)?;
         file.check_len(&Layout::new(file.statement().len(), &manifest)).map_err(VerifyError::File)?;
         let summary = Summary::new(&manifest, file.statement());
         if self.json {

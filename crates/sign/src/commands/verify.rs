@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, keys::load_public};
 use fleetcast_core::manifest::{Component, Manifest, Token};
-use fleetcast_core::trust::{TrustedKeys, Unverified, Verified, verify};
+use fleetcast_core::trust::{Trust, TrustedKeys, Unverified, Verified, verify};
 use serde::Serialize;
 
 use super::image_arg::{ImageArg, check_unique};
@@ -76,7 +76,7 @@ impl Args {
         let usage = |error| CommandError::new(ErrorKind::Usage, error);
         check_unique("image", self.images.iter().map(|arg| &arg.name))?;
         let keys = self.trust.iter().map(|path| Ok(load_public(path)?.tell())).collect::<Result<_, CommandError>>()?;
-        let trust = TrustedKeys::new(keys, self.threshold).map_err(|error| usage(error.to_string()))?;
+        let trust = TrustedKeys::new(keys, self.threshold).map_err(|error| usage(error.to_string()))?.into();
         match self.check(&trust) {
             Ok(passed) if self.json => cli::out_json(&passed),
             Ok(passed) => cli::out(&passed.text()),
@@ -92,9 +92,9 @@ impl Args {
         }
     }
 
-    fn check(&self, trust: &TrustedKeys) -> Result<Passed, Failure> {
+    fn check(&self, trust: &Trust) -> Result<Passed, Failure> {
         let file = ReleaseFile::open(&self.release).map_err(VerifyError::File)?;
-        let manifest = verify(file.statement(), trust).map_err(VerifyError::Statement)?;
+        let manifest: Verified<Manifest> = verify(file.statement(), trust).map_err(VerifyError::Statement)?;
         let pages = check_pages(&file, &manifest)?;
         self.check_images(&file, &manifest)?;
         let names = |checked: bool| {
@@ -104,7 +104,7 @@ impl Args {
         };
         Ok(Passed {
             verified: true,
-            signed_by: signed_by(&manifest, trust),
+            signed_by: manifest.signers().iter().map(ToString::to_string).collect(),
             threshold: self.threshold,
             pages,
             parity_pages: pages,
@@ -144,14 +144,6 @@ fn open_image(path: &Path, component: &Component) -> Result<Image, VerifyError> 
         }
         _ => VerifyError::Image(error),
     })
-}
-
-/// The trusted keys with a valid signature: each, alone, must satisfy the check.
-fn signed_by(manifest: &Verified<Manifest>, trust: &TrustedKeys) -> Vec<String> {
-    let alone = |key: &crate::keys::PublicKey| TrustedKeys::new(vec![key.clone()], 1);
-    let keys = trust.keys().iter();
-    let signers = keys.filter(|key| alone(key).is_ok_and(|trust| verify(manifest.statement(), &trust).is_ok()));
-    signers.map(|key| key.key_id().to_string()).collect()
 }
 
 /// Told in different ways.

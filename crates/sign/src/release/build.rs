@@ -8,7 +8,7 @@ use fleetcast_core::manifest::{Component, Manifest, Token};
 use fleetcast_core::release::encode_head;
 use fleetcast_core::tree::{Geometry, Hasher};
 use fleetcast_core::trust::{
-    KeyId, StatementError, TrustError, TrustedKeys, Verified, encode_statement, verify as verify_statement,
+    KeyId, StatementError, Trust, TrustError, TrustedKeys, Verified, encode_statement, verify as verify_statement,
 };
 use fleetcast_core::wire::{PageKind, StatementKind};
 
@@ -118,7 +118,7 @@ impl From<BuildError> for CommandError {
 #[derive(Debug)]
 pub struct Draft {
     manifest: Verified<Manifest>,
-    trust: TrustedKeys,
+    trust: Trust,
     /// For each component its hash and the digests of all its chunks.
     digests: Vec<(Hasher, Vec<u8>)>,
 }
@@ -138,7 +138,7 @@ impl Draft {
         progress: Progress<'_>,
     ) -> Result<Self, BuildError> {
         let all = u8::try_from(keys.len()).unwrap_or(u8::MAX);
-        let trust = TrustedKeys::new(keys.iter().map(SecretKey::public).collect(), all)?;
+        let trust = TrustedKeys::new(keys.iter().map(SecretKey::public).collect(), all)?.into();
         let mut digests = Vec::new();
         let mut components = Vec::new();
         for (number, input) in (0..).zip(inputs) {

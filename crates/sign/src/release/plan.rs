@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use fleetcast_cli::{CommandError, ErrorKind};
-use fleetcast_core::manifest::{Component, Token};
+use fleetcast_core::manifest::{Component, Manifest, Token};
 use fleetcast_core::tree::{Geometry, GeometryError, MAX_CELL, Parameters};
 use fleetcast_core::trust::{KeyId, MAX_STATEMENT, StatementError, encode_statement, parse_unverified, statement_len};
 use fleetcast_core::wire::{HEADER_LEN, StatementKind};
@@ -222,7 +222,7 @@ fn check(payload: &[u8], signatures: usize) -> Result<(), PlanError> {
     let signers = vec![(KeyId([0; 8]), |_: &[u8]| [0; 64]); signatures];
     let statement = encode_statement(StatementKind::Manifest, payload, &signers)
         .map_err(|_| PlanError::Signatures { count: signatures })?;
-    parse_unverified(&statement).map_err(PlanError::Manifest)?;
+    parse_unverified::<Manifest>(&statement).map_err(PlanError::Manifest)?;
     Ok(())
 }
 

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
+use fleetcast_core::manifest::Manifest;
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_core::trust::{TrustedKeys, verify};
+use fleetcast_core::trust::{TrustedKeys, Verified, verify};
 use fleetcast_netlab::vectors::{Vector, image, layer, unhex};
 use fleetcast_sign::keys::SecretKey;
 use fleetcast_sign::release::{
@@ -72,8 +73,8 @@ fn inputs(vector: &Vector, folder: &TempDir) -> Vec<Input> {
 /// The code with which a release file is refused.
 fn refusal(path: &std::path::Path) -> Result<(), VerifyError> {
     let file = ReleaseFile::open(path)?;
-    let trust = TrustedKeys::new(vec![key("release").public()], 1).unwrap();
-    let manifest = verify(file.statement(), &trust)?;
+    let trust = TrustedKeys::new(vec![key("release").public()], 1).unwrap().into();
+    let manifest: Verified<Manifest> = verify(file.statement(), &trust)?;
     check_pages(&file, &manifest).map(|_| ())
 }
 
