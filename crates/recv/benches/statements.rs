@@ -7,8 +7,11 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use fleetcast_core::session::Receiver;
+use fleetcast_core::session::{Counters, Receiver};
 use fleetcast_core::time::Instant;
+use fleetcast_core::trust::{Envelope, KeyId};
+use fleetcast_core::wire::{Object, StatementKind};
+use fleetcast_netlab::authority;
 use fleetcast_netlab::bogus::{Bogus, statement_of};
 use fleetcast_netlab::release::{Release, receiver};
 
@@ -22,69 +25,77 @@ fn main() {
     divan::main();
 }
 
-/// The statement of some release, and a receiver that follows it.
-fn following() -> (Vec<u8>, Receiver) {
-    let statement = statement_of(&Release::generated(1 << 20).file).to_vec();
+/// A receiver that follows a release, and the payload of that.
+fn following() -> (Receiver, Vec<u8>) {
+    let file = Release::generated(1 << 20).file;
+    let statement = statement_of(&file);
     let mut receiver = receiver();
-    receiver.resume(&statement).unwrap().for_each(|_| Ok::<_, Infallible>(())).unwrap();
-    (statement, receiver)
+    receiver.resume(statement).unwrap().for_each(|_| Ok::<_, Infallible>(())).unwrap();
+    (receiver, Envelope::parse(statement).unwrap().payload().to_vec())
 }
 
-/// Has a receiver drop statements one after another, all for the cause `code`.
-fn drops(bencher: Bencher<'_, '_>, code: &str, forger: impl FnOnce(&[u8]) -> Bogus, is_same: bool) {
-    let (genuine, mut receiver) = following();
-    let mut bogus = forger(&genuine);
-    let mut packet = bogus.next_packet().to_vec();
+/// The key that it trusts.
+fn trusted() -> KeyId {
+    authority::public("release").key_id()
+}
+
+/// Has a receiver drop statements one after another, `why` at the end.
+fn drops(bencher: Bencher<'_, '_>, mut receiver: Receiver, mut bogus: Bogus, why: impl Fn(&Counters) -> u64) {
     let mut hear = |packet: &[u8]| {
         let mut actions = receiver.handle_datagram(Instant::default(), 1, black_box(packet));
         assert!(actions.next().is_none());
     };
-    // Whoever has a budget has used it up.
-    (0..9).for_each(|_| hear(&packet));
+    // Uses up the budget of the source.
     (0..9).for_each(|_| hear(bogus.next_packet()));
-    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
-        for _ in 0..BATCH {
-            if !is_same {
-                packet.clear();
-                packet.extend_from_slice(bogus.next_packet());
-            }
-            hear(&packet);
-        }
-    });
-    let counters = receiver.counters();
-    let count = if code == "duplicate" { counters.duplicates } else { counters.dropped_for(code) };
-    assert!(count > u64::from(BATCH), "{counters:?}");
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| (0..BATCH).for_each(|_| hear(bogus.next_packet())));
+    assert!(why(receiver.counters()) > u64::from(BATCH), "{:?}", receiver.counters());
 }
 
 /// The payload of the release being received in junk signatures.
 #[divan::bench]
 fn duplicate(bencher: Bencher<'_, '_>) {
-    drops(bencher, "duplicate", |genuine| Bogus::around(genuine, 8), false);
+    let (receiver, payload) = following();
+    let bogus = Bogus::around(&payload, Object::MANIFEST, trusted(), 8);
+    drops(bencher, receiver, bogus, |counters| counters.duplicates);
 }
 
 /// A key that nobody trusts.
 #[divan::bench(args = LENGTHS)]
 fn threshold(bencher: Bencher<'_, '_>, len: usize) {
-    drops(bencher, "threshold", |genuine| Bogus::by_nobody(genuine, len), false);
+    let bogus = Bogus::filling(len, Object::MANIFEST, KeyId([0; 8]), 1);
+    drops(bencher, following().0, bogus, |counters| counters.dropped_for("threshold"));
 }
 
-/// The trusted key, but its source has had its share of verifications.
+/// The trusted key, but the source has had its share of verifications. `signatures` is how many each has.
+#[divan::bench(args = [1, 8], consts = LENGTHS)]
+fn budget<const LEN: usize>(bencher: Bencher<'_, '_>, signatures: usize) {
+    let bogus = Bogus::filling(LEN, Object::MANIFEST, trusted(), signatures);
+    drops(bencher, following().0, bogus, |counters| counters.dropped_for("budget"));
+}
+
+/// The first root, not signed by the trusted key.
 #[divan::bench(args = LENGTHS)]
-fn budget(bencher: Bencher<'_, '_>, len: usize) {
-    drops(bencher, "budget", |genuine| Bogus::filling(genuine, 1, len), false);
+fn budget_of_roots(bencher: Bencher<'_, '_>, len: usize) {
+    let root = Object::Statement { kind: StatementKind::Root, number: 1 };
+    let bogus = Bogus::filling(len, root, trusted(), 1);
+    drops(bencher, following().0, bogus, |counters| counters.dropped_for("budget"));
 }
 
-/// The same statement again, after it was refused.
+/// A statement that was refused.
 #[divan::bench(args = LENGTHS)]
 fn refused_before(bencher: Bencher<'_, '_>, len: usize) {
-    drops(bencher, "refused-before", |genuine| Bogus::filling(genuine, 1, len), true);
+    let packet = Bogus::filling(len, Object::MANIFEST, trusted(), 1).next_packet().to_vec();
+    let mut receiver = following().0;
+    let mut hear = || assert!(receiver.handle_datagram(Instant::default(), 1, black_box(&packet)).next().is_none());
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| (0..BATCH).for_each(|_| hear()));
+    assert!(receiver.counters().dropped_for("refused-before") >= u64::from(BATCH));
 }
 
 /// For comparison: verified and refused. `signatures` is how many each has.
 #[divan::bench(args = [1, 8])]
 fn verified(bencher: Bencher<'_, '_>, signatures: usize) {
-    let (genuine, mut receiver) = following();
-    let mut bogus = Bogus::filling(&genuine, signatures, LENGTHS[0]);
+    let mut receiver = following().0;
+    let mut bogus = Bogus::filling(LENGTHS[0], Object::MANIFEST, trusted(), signatures);
     let mut second = 0;
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         second += 1;
