@@ -72,3 +72,14 @@ need_python() {
   install python3 "${@#*:}"
   PYTHON=/usr/bin/python3
 }
+
+# need_venv PACKAGE==VERSION...: Python packages, in a virtual environment under the target folder, where tests look for it.
+need_venv() {
+  local venv="${CARGO_TARGET_DIR:-$PWD/target}/venv"
+  need_python ensurepip:python3-venv
+  [ "$(cat "$venv/packages" 2>/dev/null)" != "$*" ] || return 0
+  say "installing $* in $venv"
+  "$PYTHON" -m venv --clear "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
+  printf '%s\n' "$*" >"$venv/packages"
+}

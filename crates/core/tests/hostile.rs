@@ -9,10 +9,7 @@ use fleetcast_core::release::{HEAD_LEN, decode_head};
 use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_core::trust::{
-    Envelope, Grant, KeyId, PublicKey, Root, StatementError, Trust, TrustedKeys, Verified, encode_statement,
-    signed_bytes,
-};
+use fleetcast_core::trust::{Grant, PublicKey, Root, StatementError, Trust, TrustedKeys, Verified, encode_statement};
 use fleetcast_core::wire::{Header, Packet, StatementKind};
 use proptest::prelude::*;
 
@@ -225,26 +222,4 @@ fn heads_of_release_files_are_bounded() {
     assert_eq!(decode_head(head), Ok(0));
     head.last_chunk_mut::<4>().unwrap().copy_from_slice(&u32::MAX.to_be_bytes());
     assert_eq!(decode_head(head).unwrap_err().code(), "truncated");
-}
-
-#[test]
-fn another_cose_library_reads_our_signatures() {
-    let payload = manifest(5000).encode().unwrap();
-    let statement = signed(&payload);
-    let envelope = Envelope::parse(&statement).unwrap();
-    for (signature, seed) in envelope.signatures().zip([1, 2]) {
-        let mut bytes = vec![0x84, 0x4D];
-        bytes.extend_from_slice(signature.protected);
-        bytes.extend_from_slice(&[0xA0, 0xF6, 0x58, 0x40]);
-        bytes.extend_from_slice(signature.bytes);
-        let sign1 = <coset::CoseSign1 as coset::CborSerializable>::from_slice(&bytes).unwrap();
-        assert_eq!(KeyId(sign1.protected.header.key_id.clone().try_into().unwrap()), public(seed).key_id());
-        assert_eq!(sign1.payload, None);
-        let theirs = sign1.tbs_detached_data(&payload, b"fleetcast-manifest-1");
-        assert_eq!(theirs, signed_bytes(StatementKind::Manifest, signature.protected, &payload));
-        let strict =
-            |sig: &[u8], data: &[u8]| public(seed).verify(data, sig.try_into().unwrap()).then_some(()).ok_or(());
-        sign1.verify_detached_signature(&payload, b"fleetcast-manifest-1", strict).unwrap();
-        sign1.verify_detached_signature(&payload, b"fleetcast-beacon-1", strict).unwrap_err();
-    }
 }
