@@ -4,6 +4,7 @@
 //! the real `main`s call: examples are built with all tests, and so are never older than them. With a
 //! selection like `--test e2e_loss` cargo leaves them out: first run `cargo build -p fleetcast-netlab --examples`.
 
+mod authority;
 mod device;
 mod release;
 mod run;
@@ -87,15 +88,17 @@ impl Fleet {
         Device::new(self, host, targets)
     }
 
-    /// Starts a relay on `host` that trusts the release key, with JSON output and these `options`, apart by blanks.
+    /// Starts a relay on `host` that trusts the release key, unless there are roots, with JSON output and these `options`, apart by blanks.
     ///
     /// # Panics
     ///
     /// If it cannot be started.
     pub fn relay(&self, host: &Host, options: &str) -> Run {
         let mut command = Command::new(program("send"));
-        command.args(["relay", "--json", "--trust"]).arg(self.key("release").1);
-        command.args(options.split_ascii_whitespace());
+        command.args(["relay", "--json"]).args(options.split_ascii_whitespace());
+        if !options.contains("--root") {
+            command.arg("--trust").arg(self.key("release").1);
+        }
         Run::new(host.spawn(&command).unwrap())
     }
 

@@ -28,7 +28,7 @@ impl Device {
     }
 
     /// Starts the receiver with JSON output. `options`, apart by blanks, come first, and replace what
-    /// every device has: trust, vendor, class, group, interface.
+    /// every device has: trust (a root takes its place), vendor, class, group, interface.
     ///
     /// # Panics
     ///
@@ -63,6 +63,7 @@ impl Device {
             ("--interface", INTERFACE),
             ("--state", state.as_str()),
         ];
+        flags.retain(|(flag, _)| *flag != "--trust" || !options.contains("--root"));
         // With a domain a group is one that the test wants.
         flags.retain(|(flag, _)| *flag != "--group" || !options.contains("--domain"));
         let mut command = Command::new(program("recv"));

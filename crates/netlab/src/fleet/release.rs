@@ -14,7 +14,7 @@ pub struct Draft<'a> {
     /// For its files: another draft may have the same number.
     folder: PathBuf,
     sequence: u64,
-    key: &'static str,
+    keys: Vec<&'static str>,
     chunk: u32,
     repair: u32,
     /// Component, which is its target as well, and the image's path.
@@ -35,7 +35,7 @@ pub struct Release {
 impl<'a> Draft<'a> {
     pub(super) fn new(fleet: &'a Fleet, sequence: u64) -> Self {
         let folder = tempfile::tempdir_in(fleet.lab.directory()).unwrap().keep();
-        Self { fleet, folder, sequence, key: "release", chunk: 1024, repair: 100, images: Vec::new() }
+        Self { fleet, folder, sequence, keys: vec!["release"], chunk: 1024, repair: 100, images: Vec::new() }
     }
 
     /// Adds an image as component and for the target `name`.
@@ -62,9 +62,9 @@ impl<'a> Draft<'a> {
         self
     }
 
-    /// Signs with another key than the devices trust.
-    pub const fn key(mut self, name: &'static str) -> Self {
-        self.key = name;
+    /// Signs with other keys than the one that devices trust.
+    pub fn keys(mut self, names: &[&'static str]) -> Self {
+        self.keys = names.to_vec();
         self
     }
 
@@ -75,10 +75,13 @@ impl<'a> Draft<'a> {
     /// If that fails.
     #[must_use]
     pub fn sign(self) -> Release {
-        let Self { fleet, folder, sequence, key, chunk, repair, images } = self;
+        let Self { fleet, folder, sequence, keys, chunk, repair, images } = self;
         let file = folder.join(format!("{sequence}.fleetcast"));
         let mut command = Command::new(program("sign"));
-        command.args(["create", "--vendor", VENDOR, "--class", CLASS]).arg("--key").arg(fleet.key(key).0);
+        command.args(["create", "--vendor", VENDOR, "--class", CLASS]);
+        for name in keys {
+            command.arg("--key").arg(fleet.key(name).0);
+        }
         command.args(["--version", &format!("1.{sequence}"), "--sequence", &sequence.to_string()]);
         command.args(["--chunk", &chunk.to_string(), "--repair", &repair.to_string()]).arg("--out").arg(&file);
         for (name, path) in &images {
