@@ -441,10 +441,10 @@ impl Receiver {
 
     /// Handles a page or chunk of the release being received.
     fn handle_own(&mut self, source: u64, header: Header, payload: &[u8]) {
+        self.note_arrival(source, header);
         if self.is_complete {
             return count(&mut self.counters.duplicates);
         }
-        self.note_arrival(source, header);
         let Some(download) = &mut self.download else { return };
         match header.object {
             Object::Statement { .. } => {}

@@ -73,7 +73,7 @@ fn releases_of_others_are_refused_and_it_is_told_whose_they_are() {
     // Its chunks are longer than that.
     finds(&device, "--for 3s --max-packet 1000", 3, &[("refused", "packet-size"), ("warning", "overlong")]);
     send.end(Signal::INT);
-    let alien = fleet.draft(9).image("app", &noise(9, 1 << 20)).key("stranger").sign();
+    let alien = fleet.draft(9).image("app", &noise(9, 1 << 20)).keys(&["stranger"]).sign();
     let _send = fleet.send(&fleet.host("stranger"), &alien, "--rate 4M");
     finds(&device, "--for 3s", 3, &[("refused", "unknown-key")]);
 }

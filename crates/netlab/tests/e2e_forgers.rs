@@ -126,7 +126,7 @@ fn forgers_at_ten_times_the_rate_get_not_one_octet_in() {
     let Some(fleet) = Fleet::new("forgers") else { return };
     let image = noise(2, 2 << 20);
     let (older, release) = (fleet.release(1, &noise(1, 1 << 20)), fleet.release(2, &image));
-    let alien = fleet.draft(3).image("app", &noise(3, 1 << 20)).key("stranger").sign();
+    let alien = fleet.draft(3).image("app", &noise(3, 1 << 20)).keys(&["stranger"]).sign();
     let [sender, spy, liar, twin, replayer] = ["sender", "spy", "liar", "twin", "replayer"].map(|n| fleet.host(n));
     // One that has the sender's own address.
     let stolen = format!("addr add {}/32 dev {INTERFACE}", sender.v4());

@@ -106,7 +106,7 @@ fn a_device_behind_a_relay_completes_and_no_forged_packet_crosses() {
     let (near, far) = (listen(&spies[0]), listen(&spies[1]));
     let (mouth, model) = (speak(&forger), listen(&forger));
     let release = fleet.release(2, &noise(2, 2 << 20));
-    let alien = fleet.draft(3).image("app", &noise(3, 1 << 20)).key("stranger").sign();
+    let alien = fleet.draft(3).image("app", &noise(3, 1 << 20)).keys(&["stranger"]).sign();
 
     let (is_over, wrong) = (AtomicBool::new(false), Mutex::new(HashSet::new()));
     thread::scope(|scope| {

@@ -34,7 +34,7 @@ fn groups_of_both_families_work() {
 fn with_a_source_only_that_sender_is_heard() {
     let Some(fleet) = Fleet::new("source") else { return };
     let (sender, stranger, device) = (fleet.host("sender"), fleet.host("stranger"), fleet.device("device", &["app"]));
-    let alien = fleet.draft(9).image("app", &noise(9, 300_000)).key("stranger").sign();
+    let alien = fleet.draft(9).image("app", &noise(9, 300_000)).keys(&["stranger"]).sign();
     let sources = [(1, "232.77.1.1:4000", sender.v4().to_string()), (2, "[ff35::77]:4000", sender.v6().to_string())];
     for (sequence, group, source) in sources {
         let release = fleet.release(sequence, &noise(sequence, 300_000));

@@ -87,7 +87,8 @@ fn every_row_names_tests_and_codes_that_exist() {
     let mut sources: BTreeMap<PathBuf, String> = BTreeMap::new();
     let mut wrong = Vec::new();
     for row in rows() {
-        let unknown = row.codes.iter().filter(|code| !known.contains(*code)).map(|code| format!("{}: code {code}", row.id));
+        let unknown =
+            row.codes.iter().filter(|code| !known.contains(*code)).map(|code| format!("{}: code {code}", row.id));
         wrong.extend(unknown);
         if row.tests.is_empty() != row.says_why_not {
             wrong.push(format!("{}: a test, or why there is none", row.id));
@@ -95,7 +96,8 @@ fn every_row_names_tests_and_codes_that_exist() {
         for test in &row.tests {
             let exists = if let Some((file, name)) = test.split_once("::") {
                 let path = repository().join("crates").join(file);
-                let source = sources.entry(path).or_insert_with_key(|path| fs::read_to_string(path).unwrap_or_default());
+                let source =
+                    sources.entry(path).or_insert_with_key(|path| fs::read_to_string(path).unwrap_or_default());
                 source.contains(&format!("fn {name}("))
             } else {
                 repository().join("spec").join(test).is_file()

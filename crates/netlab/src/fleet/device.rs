@@ -54,7 +54,7 @@ impl Device {
     /// A command of the receiver: `start`, then options as [`Device::start`] has them.
     #[must_use]
     pub fn command(&self, start: &[&str], options: &str) -> Command {
-        let (trust, state) = (self.trust.display().to_string(), self.folder.join("state").display().to_string());
+        let (trust, state) = (self.trust.display().to_string(), self.state().display().to_string());
         let mut flags = vec![
             ("--trust", trust.as_str()),
             ("--vendor", VENDOR),
@@ -72,6 +72,12 @@ impl Device {
             command.arg("--target").arg(format!("{target}={}", self.target(target).display()));
         }
         command
+    }
+
+    /// Its state folder.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state")
     }
 
     /// The file that images for a target replace.
