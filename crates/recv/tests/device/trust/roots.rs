@@ -270,7 +270,8 @@ fn when_the_file_of_roots_is_full_those_that_the_root_file_covers_give_way() {
     let (disk, path) = (disk(), Path::new(STATE).join("roots"));
     drop(Running::start_as(&disk, &made_with(1000)).unwrap());
     // What is covered is passed over, whatever it is: 999 entries, and no room for another one.
-    let covered: Vec<u8> = (1..1000_u16).flat_map(|n| [&n.to_be_bytes()[..], &[4, 20], &[7; 1044]].concat()).collect();
+    let entry = |n: u16, length: u16| [&n.to_be_bytes()[..], &length.to_be_bytes(), &vec![7; length.into()]].concat();
+    let covered: Vec<u8> = (1..=998).flat_map(|n| entry(n, 1044)).chain(entry(999, 2500)).collect();
     assert!(covered.len() < 1 << 20 && covered.len() + signed(1001).len() > 1 << 20);
     durable::replace(&disk, &path, &covered).unwrap();
     for _ in 0..2 {
