@@ -109,7 +109,7 @@ impl Opened {
     }
 
     /// Puts `root` in its place.
-    fn replace(mut self, mut root: RootFile) -> Result<(), CommandError> {
+    fn replace(mut self, root: &RootFile) -> Result<(), CommandError> {
         self.file.statement = root.signable().clone();
         Ok(self.file.save()?)
     }
@@ -282,7 +282,7 @@ fn change(
     }
     let next = RootFile::new(edit(opened.root.root())?)?;
     let diff = Diff::new(&opened.root, &next);
-    opened.replace(next.clone())?;
+    opened.replace(&next)?;
     if signatures > 0 {
         cli::warn(format_args!("{signatures} signatures dropped: whoever has signed must sign again"));
     }

@@ -75,7 +75,7 @@ pub enum RootError {
         most: usize,
     },
     /// It does not fit a packet once enough have signed.
-    #[error("with the {signatures} signatures it needs the root has {len} octets, and its packet has room for {room}")]
+    #[error("with {signatures} signatures the root has {len} octets, and its packet has room for {room}")]
     TooLong {
         /// Octets it would have.
         len: usize,
