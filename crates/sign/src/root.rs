@@ -12,7 +12,6 @@ mod standing;
 
 use std::fmt;
 
-use fleetcast_cli::CommandError;
 use fleetcast_core::trust::{KeyId, Root, TrustedKeys, statement_len};
 use fleetcast_core::wire::{HEADER_LEN, StatementKind};
 
@@ -90,12 +89,12 @@ impl RootFile {
     ///
     /// # Errors
     ///
-    /// [`RootError::TooLong`] if there is no room, and others of [`AttachError`].
-    pub fn sign(&mut self, signer: &(impl Signer + ?Sized)) -> Result<(), CommandError> {
+    /// [`RootError::TooLong`] if there is no room, else [`RootError::Sign`].
+    pub fn sign(&mut self, signer: &(impl Signer + ?Sized)) -> Result<(), RootError> {
         self.signable.sign(signer, ROOM).map_err(|error| match error {
             AttachError::TooLong { len, room } => {
                 let (signatures, spare) = (self.signable.signers().count() + 1, spare(&self.root));
-                RootError::TooLong { len, room, signatures, spare }.into()
+                RootError::TooLong { len, room, signatures, spare }
             }
             other => other.into(),
         })
