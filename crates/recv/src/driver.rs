@@ -302,7 +302,7 @@ impl Run {
         if !self.device.can_reuse() {
             return Ok(None);
         }
-        let outcome = self.device.reuse(&mut |event| reporter.tell(&event))?;
+        let outcome = self.device.reuse(self.clock.now(), &mut |event| reporter.tell(&event))?;
         Ok(self.take(outcome, config, options, reporter))
     }
 
@@ -404,7 +404,8 @@ impl Run {
 
     fn look_for_stall(&mut self, reporter: &mut Reporter) {
         // Why nothing comes without an interface has been told.
-        let is_waiting = !self.net.is_deaf() && (self.device.chunks().is_some() || !self.heard_installed);
+        let has_all = self.device.receiver().is_complete();
+        let is_waiting = !self.net.is_deaf() && !has_all && (self.device.chunks().is_some() || !self.heard_installed);
         if let Some((seconds, reason)) = self.watch.look(self.clock.now(), self.device.counters(), is_waiting) {
             reporter.tell(&Event::Stalled { seconds, reason });
         }

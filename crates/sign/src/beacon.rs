@@ -5,10 +5,11 @@ use std::fmt;
 use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::beacon::{Beacon, Current, MAX_CURRENT, MAX_VALIDITY};
 use fleetcast_core::manifest::{Manifest, Uuid};
-use fleetcast_core::trust::{KeyId, StatementError, Trust, Verified};
+use fleetcast_core::trust::{KeyId, StatementError, Trust, Verified, statement_len};
 use serde::Serialize;
 
 use crate::changes::{Changes, Diff};
+use crate::root::ROOM;
 use crate::statement::Signable;
 use crate::{hex, time};
 
@@ -44,6 +45,12 @@ pub enum BeaconError {
         /// How many.
         count: usize,
     },
+    /// It does not fit a packet once enough have signed.
+    #[error("the signed beacon would have {len} octets, and its packet has room for {ROOM}")]
+    TooLong {
+        /// Octets it would have.
+        len: usize,
+    },
     /// Too short or too long.
     #[error("a beacon holds for 1 second to {} days, not for {seconds} seconds", MAX_VALIDITY / 86_400)]
     Validity {
@@ -78,6 +85,7 @@ impl BeaconError {
             Self::Foreign { .. } => "beacon-foreign",
             Self::Twice { .. } => "beacon-twice",
             Self::TooMany { .. } => "beacon-too-many",
+            Self::TooLong { .. } => "beacon-too-long",
             Self::Validity { .. } => "beacon-validity",
             Self::NotLater { .. } => "beacon-replay",
             Self::Unsigned { reason } => reason.code(),
@@ -92,7 +100,7 @@ impl BeaconError {
             Self::NoRole { .. } => "make a root that has it: fleetcast-sign root bump, root add-key --role beacon",
             Self::Foreign { .. } => "`fleetcast-sign root show` lists the keys that have it",
             Self::Twice { .. } => "leave out the one that devices are not to take",
-            Self::TooMany { .. } => {
+            Self::TooMany { .. } | Self::TooLong { .. } => {
                 "name the newest release of each class, and stepping stones only where they are needed"
             }
             Self::Validity { .. } => "give --valid such as 24h",
@@ -153,7 +161,10 @@ pub fn beacon(
         return Err(BeaconError::TooMany { count: current.len() });
     }
     let until = issued.saturating_add(seconds);
-    Ok(Beacon { vendor: root.vendor, issued, until, root: root.version, current })
+    let beacon = Beacon { vendor: root.vendor, issued, until, root: root.version, current };
+    let signatures = root.beacon.as_ref().map_or(1, |role| role.threshold().into());
+    let len = statement_len(beacon.encode()?.len(), signatures);
+    if len > ROOM { Err(BeaconError::TooLong { len }) } else { Ok(beacon) }
 }
 
 /// Compares what two beacons say.
@@ -239,7 +250,7 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (issued, until) = (time::text(self.issued), time::text(self.until));
         writeln!(f, "beacon of vendor {}, issued {issued}, holds until {until}", self.vendor)?;
-        let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<12}{value}");
+        let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<11} {value}");
         line("newest root", &self.root)?;
         for current in &self.current {
             line("current", current)?;

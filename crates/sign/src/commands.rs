@@ -59,7 +59,7 @@ Examples:
   What would this device do with it, and why?
     fleetcast-sign verify 1.2.3.fleetcast --as-device device.toml
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification, 78 wrong profile of a device.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
 pub struct Cli {

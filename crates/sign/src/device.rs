@@ -5,7 +5,7 @@ mod profile;
 use std::fmt;
 
 use fleetcast_core::freshness::{Freshness, LISTEN, Verdict as Heard, Watch};
-use fleetcast_core::manifest::Manifest;
+use fleetcast_core::manifest::{Manifest, Uuid};
 use fleetcast_core::session::{Mark, Policy, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::trust::{StatementError, Trust, Verified, verify};
@@ -69,9 +69,16 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`StatementError`] if it does not take it.
-    pub fn hear_root(&mut self, statement: &[u8]) -> Result<(), StatementError> {
-        let step = self.trust.step(statement)?;
+    /// [`RootRefusal`] if it does not take it.
+    ///
+    /// Spec §17 \[K-6, K-8, K-9\].
+    pub fn hear_root(&mut self, statement: &[u8]) -> Result<(), RootRefusal> {
+        let mut trust = self.trust.clone();
+        let step = trust.step(statement)?;
+        if !is_of(&trust, self.policy.vendor) {
+            return Err(RootRefusal::Vendor);
+        }
+        self.trust = trust;
         if step.voids_floors {
             self.policy.void_floors();
             self.seen = None;
@@ -158,6 +165,33 @@ impl Device {
         }
         policy
     }
+}
+
+/// Why a device does not take a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RootRefusal {
+    /// It does not follow.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// The first root of a device that has keys alone is another vendor's \[K-8\].
+    #[error("it is another vendor's")]
+    Vendor,
+}
+
+impl RootRefusal {
+    /// Stable word for this reason.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Statement(error) => error.code(),
+            Self::Vendor => "vendor",
+        }
+    }
+}
+
+/// Whether the root that is trusted, if there is one, is of this vendor.
+fn is_of(trust: &Trust, vendor: Uuid) -> bool {
+    trust.root().is_none_or(|root| root.vendor == vendor)
 }
 
 impl Verdict {

@@ -24,7 +24,8 @@ pub use error::RootError;
 pub use show::Shown;
 pub use standing::{After, Need, Standing, check_room};
 
-use crate::statement::Signable;
+use crate::signers::Signer;
+use crate::statement::{AttachError, Signable};
 
 /// Octets of the largest statement that every network carries: what is left of 1,232 octets of UDP payload.
 pub const ROOM: usize = 1232 - HEADER_LEN;
@@ -78,9 +79,25 @@ impl RootFile {
         &self.root
     }
 
-    /// The statement, to be signed.
-    pub const fn signable(&mut self) -> &mut Signable {
-        &mut self.signable
+    /// The statement.
+    #[must_use]
+    pub const fn signable(&self) -> &Signable {
+        &self.signable
+    }
+
+    /// Has `signer` sign it.
+    ///
+    /// # Errors
+    ///
+    /// [`RootError::TooLong`] if there is no room, else [`RootError::Sign`].
+    pub fn sign(&mut self, signer: &(impl Signer + ?Sized)) -> Result<(), RootError> {
+        self.signable.sign(signer, ROOM).map_err(|error| match error {
+            AttachError::TooLong { len, room } => {
+                let (signatures, spare) = (self.signable.signers().count() + 1, spare(&self.root));
+                RootError::TooLong { len, room, signatures, spare }
+            }
+            other => other.into(),
+        })
     }
 
     /// Its octets.

@@ -4,6 +4,7 @@ mod search;
 
 use std::path::PathBuf;
 
+use fleetcast_core::time::Instant;
 use fleetcast_core::wire::PageKind;
 use fleetcast_install::Disk;
 
@@ -29,13 +30,14 @@ impl<D: Disk> Device<D> {
         self.index_entries = entries;
     }
 
-    /// Looks through a small part of the old images for chunks of the release being received; to be called while
+    /// Looks at `now` through a small part of the old images for chunks of the release being received; to be called while
     /// [`Device::can_reuse`] and nothing else is to be done.
     ///
     /// # Errors
     ///
     /// [`DeviceError`] of the new images. An old one that cannot be read is told and left out.
-    pub fn reuse(&mut self, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
+    pub fn reuse(&mut self, now: Instant, tell: Tell<'_>) -> Result<Outcome, DeviceError> {
+        self.now = now;
         let Some(digest) = self.followed() else { return Ok(Outcome::Going) };
         let kept = self.search.take().filter(|search| search.release == digest);
         let mut search = kept.unwrap_or_else(|| self.open_search(digest, tell));

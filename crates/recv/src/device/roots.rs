@@ -32,7 +32,7 @@ pub(crate) struct Chain {
     /// The version it was walked from.
     start: u16,
     path: PathBuf,
-    /// What the file had.
+    /// What the file had, until that is dealt with.
     found: Vec<u8>,
     /// What it has, as far as it was followed.
     kept: Vec<u8>,
@@ -79,9 +79,10 @@ impl Chain {
 
     /// Puts a copy aside of what could not be followed, and gives the reason. What becomes of the copy changes nothing.
     pub(super) fn put_aside<D: Disk>(&mut self, disk: &D) -> Option<String> {
+        let found = std::mem::take(&mut self.found);
         let reason = self.broken.take()?;
-        if !self.found.is_empty() {
-            let _ = durable::replace(disk, &self.path.with_file_name(ASIDE), &self.found)
+        if !found.is_empty() {
+            let _ = durable::replace(disk, &self.path.with_file_name(ASIDE), &found)
                 .and_then(|()| durable::replace(disk, &self.path, &self.kept));
         }
         Some(reason)

@@ -60,7 +60,7 @@ fn an_image_of_more_than_four_gibibytes_is_received_and_installed() {
         let packet = [&header.encode()[..], payload].concat();
         outcome = device.handle(Instant::from_micros(u64::from(count) * 100), 1, &packet, &mut tell).unwrap();
         while outcome == Outcome::Going && device.can_reuse() {
-            outcome = device.reuse(&mut tell).unwrap();
+            outcome = device.reuse(Instant::from_micros(u64::from(count) * 100), &mut tell).unwrap();
         }
         outcome
     };

@@ -92,9 +92,9 @@ fn next(running: &mut Running<SimDisk>, seconds: u64) -> Option<Request> {
 
 /// Looks through old images to the end.
 fn search(running: &mut Running<SimDisk>) {
-    let Running { device, events, outcome, .. } = running;
+    let Running { device, events, outcome, now } = running;
     while *outcome == Outcome::Going && device.can_reuse() {
-        *outcome = device.reuse(&mut |event| events.push(event)).unwrap();
+        *outcome = device.reuse(Instant::from_micros(*now), &mut |event| events.push(event)).unwrap();
     }
 }
 

@@ -31,8 +31,8 @@ fn try_feed<D: Disk + 'static>(
 
 fn search<D: Disk + 'static>(running: &mut Running<D>) -> Result<(), DeviceError> {
     while running.outcome == Outcome::Going && running.device.can_reuse() {
-        let Running { device, events, .. } = running;
-        running.outcome = device.reuse(&mut |event| events.push(event))?;
+        let Running { device, events, now, .. } = running;
+        running.outcome = device.reuse(Instant::from_micros(*now), &mut |event| events.push(event))?;
     }
     Ok(())
 }

@@ -109,7 +109,7 @@ impl Opened {
     }
 
     /// Puts `root` in its place.
-    fn replace(mut self, mut root: RootFile) -> Result<(), CommandError> {
+    fn replace(mut self, root: &RootFile) -> Result<(), CommandError> {
         self.file.statement = root.signable().clone();
         Ok(self.file.save()?)
     }
@@ -181,15 +181,20 @@ enum RoleName {
 }
 
 impl RoleName {
-    fn of(self, grant: Option<usize>) -> Result<Role, CommandError> {
+    /// The role in a root. Which grant is meant need not be said if there is one only.
+    fn of(self, grant: Option<usize>, root: &Root) -> Result<Role, CommandError> {
+        let usage = |message: String, hint: &str| Err(CommandError::new(ErrorKind::Usage, message).hint(hint));
         match (self, grant) {
+            (Self::Release | Self::Operator, None) if root.grants.len() > 1 => {
+                let message = format!("the root has {} grants: which one?", root.grants.len());
+                usage(message, "give --grant N; `fleetcast-sign root show` lists them")
+            }
             (Self::Release, grant) => Ok(Role::Release(grant.unwrap_or(1))),
             (Self::Operator, grant) => Ok(Role::Operator(grant.unwrap_or(1))),
             (Self::Root, None) => Ok(Role::Root),
             (Self::Beacon, None) => Ok(Role::Beacon),
             (Self::Root | Self::Beacon, Some(_)) => {
-                let message = "--grant goes with the roles release and operator only";
-                Err(CommandError::new(ErrorKind::Usage, message).hint("leave --grant out"))
+                usage("--grant goes with the roles release and operator only".into(), "leave --grant out")
             }
         }
     }
@@ -265,6 +270,7 @@ fn advise(path: &Path, root: &RootFile, next: &str) {
 
 /// Shows a root and how far it is signed.
 fn show(root: &RootFile, standing: Standing, json: bool) -> Result<(), CommandError> {
+    warnings(root.root()).iter().for_each(cli::warn);
     let shown = Shown::new(root, Some(standing))?;
     if json { cli::out_json(&shown) } else { cli::out(&shown.to_string()) }
 }
@@ -282,7 +288,7 @@ fn change(
     }
     let next = RootFile::new(edit(opened.root.root())?)?;
     let diff = Diff::new(&opened.root, &next);
-    opened.replace(next.clone())?;
+    opened.replace(&next)?;
     if signatures > 0 {
         cli::warn(format_args!("{signatures} signatures dropped: whoever has signed must sign again"));
     }

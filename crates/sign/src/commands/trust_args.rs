@@ -17,7 +17,7 @@ pub(super) struct TrustArgs {
     pub(super) keys: Vec<PathBuf>,
 
     /// How many of these keys must have signed
-    #[arg(long, value_name = "M", default_value_t = 1)]
+    #[arg(long, value_name = "M", default_value_t = 1, requires = "keys")]
     pub(super) threshold: u8,
 
     /// Root file to trust; give all that follow too, and the last one decides

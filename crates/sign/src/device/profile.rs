@@ -13,7 +13,7 @@ use fleetcast_core::time::Instant;
 use fleetcast_core::trust::{MAX_STATEMENT, StatementError, Trust, TrustedKeys};
 use serde::Deserialize;
 
-use super::Device;
+use super::{Device, is_of};
 use crate::time;
 
 /// Most octets of a profile or of what `status` prints.
@@ -171,6 +171,9 @@ impl Profile {
         for path in &self.device.roots {
             let refused = |error| refused(path, error);
             trust.step(&folder.statement(path)?).map_err(refused)?;
+        }
+        if !is_of(&trust, vendor) {
+            return Err("the root is another vendor's".into());
         }
         let built = self.built.as_ref().map_or(Ok(0), Moment::seconds)?;
         let start = Instant::default();

@@ -4,6 +4,7 @@ use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::trust::{KeyId, MAX_SIGNATURES, StatementError, TrustError};
 
 use super::Role;
+use crate::statement::AttachError;
 
 /// Why a root is not made, changed or signed.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ pub enum RootError {
         most: usize,
     },
     /// It does not fit a packet once enough have signed.
-    #[error("with the {signatures} signatures it needs the root has {len} octets, and its packet has room for {room}")]
+    #[error("with {signatures} signatures the root has {len} octets, and its packet has room for {room}")]
     TooLong {
         /// Octets it would have.
         len: usize,
@@ -119,6 +120,9 @@ pub enum RootError {
         /// Whether the root before was looked at too.
         has_previous: bool,
     },
+    /// A signature cannot be put on it.
+    #[error(transparent)]
+    Sign(#[from] AttachError),
     /// It would not be a root.
     #[error("no valid root says this")]
     Invalid(#[from] StatementError),
@@ -144,13 +148,14 @@ impl RootError {
             Self::LastVersion => "root-last-version",
             Self::NotNext { .. } => "root-not-next",
             Self::Foreign { .. } => "root-foreign",
+            Self::Sign(error) => error.code(),
             Self::Invalid(error) => error.code(),
         }
     }
 
-    /// What the reader can do about it.
+    /// What the reader can do about it, if anything is known.
     #[must_use]
-    pub fn hint(&self) -> String {
+    pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Present { .. } => "give each key once in a role; `fleetcast-sign root show` lists them",
             Self::Absent { .. } | Self::NoRole { .. } | Self::NoGrant { .. } => {
@@ -166,7 +171,7 @@ impl RootError {
             Self::TooMany { .. } => "remove some first: root remove-key, root remove-grant",
             Self::TooLong { spare: None, .. } => "lower thresholds, or use fewer keys, grants, classes or targets",
             Self::TooLong { spare: Some(spare), .. } => {
-                return format!("a key takes 34 octets, a signature 83; to spare: {spare}");
+                return Some(format!("a key takes 34 octets, a signature 83; to spare: {spare}"));
             }
             Self::TooManySignatures { .. } => {
                 "go in two steps: first a root with a lower threshold or with keys of the old one, then the one you want"
@@ -180,10 +185,11 @@ impl RootError {
                 "it has not the role root; if it has it in the root before, give that with --previous"
             }
             Self::Foreign { .. } => "it has the role root neither in this root nor in the one before",
+            Self::Sign(error) => return error.hint(),
             Self::Invalid(StatementError::Range { .. }) => "correct the value that is out of range",
             Self::Invalid(_) => "get the file again, or make it anew: fleetcast-sign root init",
         };
-        hint.into()
+        Some(hint.into())
     }
 }
 
@@ -194,7 +200,7 @@ impl From<RootError> for CommandError {
             _ => ErrorKind::Failed,
         };
         let hint = error.hint();
-        Self::new(kind, Coded { code: error.code(), source: error }).hint(hint)
+        Self::new(kind, Coded { code: error.code(), source: error }).hint_if(hint)
     }
 }
 

@@ -110,7 +110,7 @@ impl fmt::Display for Role {
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "root {} of vendor {}, issued {}", self.version, self.vendor, time::text(self.issued))?;
-        let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<12}{value}");
+        let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<11} {value}");
         line("root", &self.root)?;
         for (number, grant) in (1..).zip(&self.grants) {
             line(&format!("grant {number}"), &grant.scope)?;
@@ -134,7 +134,7 @@ impl fmt::Display for Shown {
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<12}{value}");
+        let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<11} {value}");
         let end = |is_complete: bool| if is_complete { ": complete" } else { "" };
         line("by its own", &format_args!("{}{}", self.own, end(self.is_complete)))?;
         if let Some(after) = &self.after {

@@ -77,12 +77,21 @@ fn every_refusal_has_its_word_and_leaves_no_file() {
     folder.run("root sign 0.root --key root.pem").ok();
     refused("beacon --root 0.root --release r --key bea.pem --out current.beacon", 1, &["refused (beacon-no-role)"]);
     let classes: Vec<_> = (0..16).map(|i| format!("c{i}")).collect();
-    for (name, sequence, some) in [("x", "20", &classes[..8]), ("y", "21", &classes[8..])] {
+    for (name, sequence, some) in
+        [("x", "9000000000000000000", &classes[..8]), ("y", "9000000000000000001", &classes[8..])]
+    {
         let more: Vec<_> = some[1..].iter().flat_map(|class| ["--class", class]).collect();
-        folder.release(name, "rel", sequence, &more);
+        folder.release(name, "rel", sequence, &[&more[..], &["--security-version", "4000000000"]].concat());
     }
     let many = format!("{BEACON} --key bea.pem --release x --release y");
     refused(&many, 1, &["refused (beacon-too-many)", "17 entries"]);
+    // Sixteen fit with one signature, and not with two.
+    let sixteen = "beacon --root 1.root --release x --release y --out current.beacon --key bea.pem";
+    folder.run("root bump 1.root --out 2.root").ok();
+    folder.run("root set-threshold 2.root --role beacon 2").ok();
+    folder.run("root sign 2.root --key root.pem").ok();
+    refused(&sixteen.replace("1.root", "2.root"), 1, &["refused (beacon-too-long)", "room for 1212"]);
+    folder.run(sixteen).ok();
 }
 
 #[test]

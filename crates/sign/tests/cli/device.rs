@@ -212,6 +212,7 @@ fn a_wrong_profile_is_told() {
     wrong(&PROFILE.replace("hardware = 3", "threshold = 2"), "threshold is for trust only");
     wrong(&PROFILE.replace("1.root", "missing.root"), "cannot read missing.root");
     wrong(&PROFILE.replace("1.root", "current.beacon"), "current.beacon is refused");
+    wrong(&PROFILE.replace("acme", "other"), "the root is another vendor's");
     wrong(&PROFILE.replace("1M", "much"), "is no size");
     wrong(&format!("{PROFILE}[device]\nroots = [\"1.root\"]"), "1.root is refused (root-version)");
     wrong(&format!("{PROFILE}[device]\nfailed = {{ sequence = 1, manifest = \"abc\" }}"), "is no SHA-256");
@@ -222,6 +223,10 @@ fn a_wrong_profile_is_told() {
     folder.run("verify 2.root --as-device device.toml").failed(2, &["--as-device is for releases"]);
     folder.run("verify r --root 1.root --at 5").failed(2, &["--as-device"]);
     let keys = PROFILE.replace("root = \"1.root\"", "trust = [\"rel2.pub.pem\"]");
+    folder.write("device.toml", keys.replace("acme", "other").replace("rel2", "root"));
+    folder
+        .run("verify r --as-device device.toml --root 1.root")
+        .failed(3, &["refused (vendor): root 1.root", "root show"]);
     folder.write("device.toml", keys);
     verdict(&folder.run("verify r --as-device device.toml").ok(), "installs it");
 }

@@ -169,6 +169,8 @@ fn grants_have_scopes_and_operators() {
     assert_eq!(grant["classes"], serde_json::json!(["ea02ba25-e641-5c2f-b3c3-37779a8ee9af"]));
     assert_eq!(grant["targets"], serde_json::json!(["modem"]));
     assert_eq!((&grant["release"]["keys"][0], &grant["operator"]["keys"][0]), (&other.into(), &op.into()));
+    let which = folder.run("root remove-role 1.root --role operator");
+    which.failed(2, &["the root has 2 grants: which one?", "give --grant N"]);
     folder.run("root remove-role 1.root --role operator --grant 2").ok();
     folder.run("root remove-grant 1.root 1").ok();
     let shown = json(&folder.run("root show 1.root --json").ok());

@@ -266,6 +266,24 @@ fn roots_for_which_there_is_no_room_count_all_the_same_and_come_again_after_a_re
 }
 
 #[test]
+fn when_the_file_of_roots_is_full_those_that_the_root_file_covers_give_way() {
+    let (disk, path) = (disk(), Path::new(STATE).join("roots"));
+    drop(Running::start_as(&disk, &made_with(1000)).unwrap());
+    // What is covered is passed over, whatever it is: 999 entries, and no room for another one.
+    let entry = |n: u16, length: u16| [&n.to_be_bytes()[..], &length.to_be_bytes(), &vec![7; length.into()]].concat();
+    let covered: Vec<u8> = (1..=998).flat_map(|n| entry(n, 1044)).chain(entry(999, 2500)).collect();
+    assert!(covered.len() < 1 << 20 && covered.len() + signed(1001).len() > 1 << 20);
+    durable::replace(&disk, &path, &covered).unwrap();
+    for _ in 0..2 {
+        let mut running = Running::start_as(&disk, &made_with(1000)).unwrap();
+        running.hear([root_packet(1001)]).unwrap();
+        let told = ["roots-set-aside", "roots-not-kept", "roots-lost"].map(|code| running.told(code));
+        assert_eq!((running.version(), told), (1001, [0; 3]));
+    }
+    assert_eq!(files(&disk, "/roots")[0].1.len(), signed(1001).len() + 4);
+}
+
+#[test]
 fn a_root_of_another_vendor_does_not_follow() {
     let disk = disk();
     let mut running = Running::start_as(&disk, &made_with(1)).unwrap();

@@ -45,16 +45,17 @@ pub(super) struct AddKey {
     #[arg(long, value_name = "ROLE")]
     role: RoleName,
 
-    /// Number of the grant, for the roles release and operator; 1 if it is not given
+    /// Number of the grant, for the roles release and operator; needed if there are several
     #[arg(long, value_name = "N")]
     grant: Option<usize>,
 }
 
 impl AddKey {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let role = self.role.of(self.grant)?;
         let keys = public_keys(&self.keys)?;
-        change(&self.file.file, self.file.force, |root| Ok(root::add_keys(root, role, keys)?))
+        change(&self.file.file, self.file.force, |root| {
+            Ok(root::add_keys(root, self.role.of(self.grant, root)?, keys)?)
+        })
     }
 }
 
@@ -79,19 +80,21 @@ pub(super) struct RemoveKey {
     #[arg(long, value_name = "ROLE")]
     role: Option<RoleName>,
 
-    /// Number of the grant, for the roles release and operator; 1 if it is not given
+    /// Number of the grant, for the roles release and operator; needed if there are several
     #[arg(long, value_name = "N", requires = "role")]
     grant: Option<usize>,
 }
 
 impl RemoveKey {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let role = self.role.map(|role| role.of(self.grant)).transpose()?;
         let key = match key_id(&self.key) {
             Some(key) => key,
             None => load_public(Path::new(&self.key))?.tell().key_id(),
         };
-        change(&self.file.file, self.file.force, |root| Ok(root::remove_key(root, key, role)?))
+        change(&self.file.file, self.file.force, |root| {
+            let role = self.role.map(|role| role.of(self.grant, root)).transpose()?;
+            Ok(root::remove_key(root, key, role)?)
+        })
     }
 }
 
@@ -113,15 +116,16 @@ pub(super) struct SetThreshold {
     #[arg(long, value_name = "ROLE")]
     role: RoleName,
 
-    /// Number of the grant, for the roles release and operator; 1 if it is not given
+    /// Number of the grant, for the roles release and operator; needed if there are several
     #[arg(long, value_name = "N")]
     grant: Option<usize>,
 }
 
 impl SetThreshold {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let role = self.role.of(self.grant)?;
-        change(&self.file.file, self.file.force, |root| Ok(root::set_threshold(root, role, self.threshold)?))
+        change(&self.file.file, self.file.force, |root| {
+            Ok(root::set_threshold(root, self.role.of(self.grant, root)?, self.threshold)?)
+        })
     }
 }
 
@@ -191,15 +195,14 @@ pub(super) struct RemoveRole {
     #[arg(long, value_name = "ROLE")]
     role: RoleName,
 
-    /// Number of the grant, for the role operator; 1 if it is not given
+    /// Number of the grant, for the role operator; needed if there are several
     #[arg(long, value_name = "N")]
     grant: Option<usize>,
 }
 
 impl RemoveRole {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let role = self.role.of(self.grant)?;
-        change(&self.file.file, self.file.force, |root| Ok(root::remove_role(root, role)?))
+        change(&self.file.file, self.file.force, |root| Ok(root::remove_role(root, self.role.of(self.grant, root)?)?))
     }
 }
 

@@ -7,7 +7,7 @@ use fleetcast_core::trust::Trust;
 
 use super::super::signer_args::SignerArgs;
 use super::{Opened, PreviousArgs, show};
-use crate::root::{ROOM, RootError, Standing, check_room};
+use crate::root::{RootError, Standing, check_room};
 
 /// Sign a root, and say whose signatures are still missing
 ///
@@ -67,9 +67,9 @@ impl Args {
                 cli::note(format_args!("key {key} has signed it already"));
                 continue;
             }
-            root.signable().sign(&signer, ROOM)?;
+            root.sign(&signer)?;
         }
-        opened.replace(root.clone())?;
+        opened.replace(&root)?;
         show(&root, Standing::new(&root, previous.as_ref())?, self.json)
     }
 }

@@ -6,7 +6,7 @@ use fleetcast_cli::{self as cli, CommandError, ErrorKind};
 use fleetcast_core::freshness::Verdict as Heard;
 
 use super::super::trust_args::{TrustArgs, chain, statement};
-use crate::device::{Device, Profile, Verdict};
+use crate::device::{Device, Profile, RootRefusal, Verdict};
 use crate::root::ChainError;
 use crate::time;
 
@@ -42,8 +42,13 @@ impl DeviceArgs {
         let mut device = Profile::load(profile, self.at)?;
         for (path, octets) in chain(&trust.roots)?.files() {
             let before = Some(device.trust().version());
-            let refused = |reason| ChainError { path: path.into(), before, reason };
-            device.hear_root(octets).map_err(refused)?;
+            device.hear_root(octets).map_err(|refusal| match refusal {
+                RootRefusal::Statement(reason) => ChainError { path: path.into(), before, reason }.into(),
+                RootRefusal::Vendor => {
+                    let message = format!("refused ({}): root {}: {refusal}", refusal.code(), path.display());
+                    CommandError::new(ErrorKind::Refused, message).hint("compare vendor in the profile with root show")
+                }
+            })?;
         }
         if let Some(path) = &self.beacon {
             match device.hear_beacon(&statement(path)?) {
