@@ -7,4 +7,5 @@ mod config;
 mod confine;
 mod doctor;
 mod frame;
+mod paper;
 mod sockets;
