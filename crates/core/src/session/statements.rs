@@ -44,7 +44,7 @@ impl Receiver {
             if signatures == 0 {
                 return Err("threshold");
             }
-            if !self.budget.take(now, self.staging.bucket(source), signatures) {
+            if !self.budget.take(now, source, signatures) {
                 return Err("budget");
             }
             let taken = match kind {

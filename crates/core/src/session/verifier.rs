@@ -97,7 +97,7 @@ impl Verifier {
             staging: Staging::new(config.staging, payload_len, config.seed),
             refused: Remembered::new(),
             genuine: Remembered::new(),
-            budget: Budget::new(),
+            budget: Budget::new(config.seed),
             counters: Counters::default(),
         }
     }
@@ -272,7 +272,7 @@ impl Verifier {
         }
         match self.trust.cost(kind, envelope) {
             0 => Err("threshold"),
-            cost if self.budget.take(now, self.staging.bucket(source), cost) => Ok(()),
+            cost if self.budget.take(now, source, cost) => Ok(()),
             _ => Err("budget"),
         }
     }
