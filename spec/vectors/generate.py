@@ -12,32 +12,48 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leave nothing in the tree but the vectors
 
 from fleetcast_reference import (  # noqa: E402
-    Refused, code_cases, manifest_cases, nack, nack_cases, packet, packet_cases, release, release_cases,
-    schedule_cases, statement, statement_cases)
+    Refused, beacon, beacon_cases, code_cases, freshness_cases, grant_cases, manifest_cases, nack, nack_cases, packet,
+    packet_cases, release, release_cases, root_cases, schedule_cases, statement, statement_cases, trust, walk_cases)
 from fleetcast_reference.vector import Vector  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-LAYERS = ["packet", "statement", "fec", "geometry", "release", "session", "schedule", "nack"]
-MODULES = [packet_cases, statement_cases, manifest_cases, code_cases, release_cases, schedule_cases, nack_cases]
+LAYERS = ["packet", "statement", "fec", "geometry", "release", "session", "schedule", "nack", "root", "walk", "beacon",
+          "beacon-policy", "freshness"]
+MODULES = [packet_cases, statement_cases, manifest_cases, grant_cases, code_cases, release_cases, schedule_cases,
+           nack_cases, root_cases, walk_cases, beacon_cases, freshness_cases]
 
 
 def judge(vector: Vector, files: dict[str, Vector]) -> str:
     """`ok` or the code with which the reference refuses a vector."""
-    trust = [release_cases.KEY.public]
+    key = trust.bare([release_cases.KEY.public], 1)
     try:
         if vector.layer == "packet":
             packet.parse(vector.body)
         elif vector.layer == "nack":
             nack.parse(vector.body)
         elif vector.layer == "statement":
-            keys = [bytes.fromhex(key) for key in vector.fields["trust"].split(",")]
-            statement.accept(vector.body, keys, vector.fields["threshold"])
+            trust.manifest(vector.body, trusted(vector))
+        elif vector.layer == "root":
+            anchor = trusted(vector)
+            trust.following(vector.body, anchor) if anchor else trust.root_file(vector.body)
+        elif vector.layer == "walk":
+            judge_walk(vector)
+        elif vector.layer == "beacon":
+            newest = vector.fields.get("newest")
+            beacon.take(vector.body, trusted(vector), newest and bytes.fromhex(newest))
+        elif vector.layer == "beacon-policy":
+            anchor, manifest = trusted(vector), bytes.fromhex(vector.fields["manifest"])
+            trust.manifest(manifest, anchor)
+            classes = [bytes.fromhex(uuid) for uuid in vector.fields["class"]]
+            beacon.policy(beacon.accept(vector.body, anchor), classes, statement.parse(manifest)[0])
+        elif vector.layer == "freshness":
+            judge_freshness(vector)
         elif vector.layer == "release":
-            release.read_file(vector.body, trust)
+            release.read_file(vector.body, key)
         elif vector.layer == "session":
             context = files[vector.fields["release"]]
             if not hasattr(context, "read"):
-                context.read = release.read_file(context.body, trust)
+                context.read = release.read_file(context.body, key)
             for datagram in datagrams(vector):
                 release.place(datagram, *context.read)
     except Refused as refused:
@@ -49,13 +65,53 @@ def datagrams(vector: Vector) -> list[bytes]:
     """The packets of a session vector: one, or a whole cycle with lengths."""
     if "packets" not in vector.fields:
         return [vector.body]
-    result, rest = [], vector.body
+    result = split(vector.body)
+    assert len(result) == vector.fields["packets"]
+    return result
+
+
+def split(rest: bytes) -> list[bytes]:
+    """Packets or statements, each after its length in 16 bits."""
+    result = []
     while rest:
         length = int.from_bytes(rest[:2], "big")
         result.append(rest[2 : 2 + length])
         rest = rest[2 + length :]
-    assert len(result) == vector.fields["packets"]
     return result
+
+
+def trusted(vector: Vector) -> trust.Trust | None:
+    """The root or bare keys of a vector's header."""
+    if "root" in vector.fields:
+        return trust.root_file(bytes.fromhex(vector.fields["root"]))
+    if "trust" in vector.fields:
+        keys = [bytes.fromhex(key) for key in vector.fields["trust"].split(",")]
+        return trust.bare(keys, vector.fields["threshold"])
+    return None
+
+
+def judge_walk(vector: Vector) -> None:
+    """Stops the program unless a walk goes as the header says."""
+    reached, void, answers = trust.walk(trusted(vector), split(vector.body))
+    got = {"answer": answers, "reached": reached.version, "floors": "void" if void else "keep"}
+    assert got == {key: vector.fields[key] for key in got}, (vector.path, got)
+
+
+def judge_freshness(vector: Vector) -> None:
+    """Stops the program unless a device's states are as the header says."""
+    device = beacon.Device(trusted(vector), vector.fields["built"], vector.fields.get("system"))
+    statements = split(vector.body)
+    for line in vector.fields["at"]:
+        now, what, *rest = line.split()
+        now = int(now)
+        if what == "keep":
+            device.keep(statements[int(rest[0])])
+        elif what == "state":
+            got = [device.state(now), str(device.clock(now))]
+            assert got == rest, (vector.path, line, got)
+        else:
+            answer = (device.hear if what == "hear" else device.step)(now, statements[int(rest[0])])
+            assert answer == rest[1], (vector.path, line, answer)
 
 
 def index(vectors: list[Vector]) -> str:

@@ -13,7 +13,7 @@ pub mod unsafe_test;
 use std::path::Path;
 
 pub use error::{KeyFileError, LoadError};
-pub use file::{KeyFile, MAX_KEY_FILE, exposed, read_bounded};
+pub use file::{KeyFile, MAX_KEY_FILE, admit, exposed, read_bounded};
 pub use fleetcast_core::trust::{KeyError, KeyId, PublicKey};
 
 use pem::Label;
@@ -50,7 +50,7 @@ pub enum KeyWarning {
     /// The key is one of [`unsafe_test::UNSAFE_TEST_KEYS`].
     #[error("{path} is an UNSAFE test key: its private half is published, and release builds refuse it")]
     UnsafeTestKey {
-        /// The file.
+        /// The file, or what else has the key.
         path: String,
     },
 }

@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use fleetcast_core::manifest::Manifest;
-use fleetcast_core::trust::{KeyId, PublicKey, StatementError, Trust, TrustError, TrustedKeys, signed_bytes, verify};
+use fleetcast_core::manifest::{Manifest, Uuid};
+use fleetcast_core::trust::{
+    Grant, KeyId, PublicKey, Root, StatementError, Trust, TrustError, TrustedKeys, encode_statement, parse_unverified,
+    signed_bytes, verify,
+};
 use fleetcast_core::wire::StatementKind;
 
 /// Nothing decodes it: signatures come first.
@@ -62,4 +65,21 @@ fn a_signature_under_another_id_counts_for_neither_key() {
 fn a_key_cannot_be_trusted_twice() {
     let twice = TrustedKeys::new(vec![public(1), public(2), public(1)], 2);
     assert_eq!(twice.unwrap_err(), TrustError::Duplicate { key: public(1).key_id() });
+}
+
+#[test]
+fn a_root_cannot_list_a_key_twice() {
+    let role = || TrustedKeys::new(vec![public(1), public(2)], 2).unwrap();
+    let grants = vec![Grant::everything(role())];
+    let root = Root { version: 1, vendor: Uuid([1; 16]), issued: 5, root: role(), grants, beacon: None };
+    let payload = root.encode().unwrap();
+    let places = [1, 2].map(|seed| payload.windows(32).position(|key| key == public(seed).to_bytes()).unwrap());
+    let mut twice = payload.clone();
+    twice.copy_within(places[0]..places[0] + 32, places[1]);
+    let sign = |payload: &[u8]| {
+        let signer = |seed| (public(seed).key_id(), move |message: &[u8]| key(seed).sign(message).to_bytes());
+        encode_statement(StatementKind::Root, payload, &[signer(1), signer(2)]).unwrap()
+    };
+    parse_unverified::<Root>(&sign(&payload)).unwrap();
+    assert_eq!(parse_unverified::<Root>(&sign(&twice)).unwrap_err().code(), "range");
 }

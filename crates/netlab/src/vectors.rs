@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
+
 /// One vector.
 #[derive(Debug)]
 pub struct Vector {
@@ -93,6 +95,38 @@ impl Vector {
     #[must_use]
     pub fn number(&self, key: &str) -> u64 {
         self.get(key).parse().unwrap_or_else(|e| panic!("{}: {key}: {e}", self.name))
+    }
+
+    /// What a receiver trusts; `None` where it cannot trust anything: keys that it refuses when they are loaded are not in
+    /// the set, and too few may be left.
+    ///
+    /// # Panics
+    ///
+    /// If there is nothing in the header, or what is there is damaged.
+    #[must_use]
+    pub fn trust(&self) -> Option<Trust> {
+        if let Some(root) = self.all("root").next() {
+            return Some(Trust::from_root(&unhex(root)).unwrap_or_else(|e| panic!("{}: {e}", self.name)));
+        }
+        let keys = self.get("trust").split(',').map(str::trim);
+        let keys = keys.filter_map(|key| PublicKey::from_bytes(unhex(key).try_into().unwrap()).ok()).collect();
+        TrustedKeys::new(keys, self.get("threshold").parse().unwrap()).ok().map(Trust::from)
+    }
+
+    /// The packets or statements of the body, each after its length in 16 bits.
+    ///
+    /// # Panics
+    ///
+    /// If the body ends early.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&[u8]> {
+        let (mut bytes, mut parts) = (&self.body[..], Vec::new());
+        while let Some((len, rest)) = bytes.split_first_chunk() {
+            let (part, rest) = rest.split_at(u16::from_be_bytes(*len).into());
+            parts.push(part);
+            bytes = rest;
+        }
+        parts
     }
 
     /// Whether the vector is a good one.

@@ -1,6 +1,7 @@
 //! Floods of bogus statements: each costs no more than cheap checks cost, and the download completes.
 //!
-//! `cargo test --release -p fleetcast-netlab --examples --test e2e_flood -- --nocapture` prints what they cost.
+//! What they cost: `cargo build --release -p fleetcast-netlab --examples`, then
+//! `cargo test --release -p fleetcast-netlab --test e2e_flood -- --nocapture --test-threads 1`.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::fs;

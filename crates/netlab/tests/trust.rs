@@ -276,25 +276,25 @@ fn a_beacon_decides_which_releases_are_current() {
 #[test]
 fn stepping_stones_are_entries_of_their_own() {
     let (stone, last) = (manifest(12, &["r"]), manifest(20, &["r"]));
-    let entry = |statement: &[u8], sequence| fleetcast_core::beacon::Current {
+    let entry = |statement: &[u8], sequence, security_version| fleetcast_core::beacon::Current {
         class: CLASS,
         sequence,
         digest: digest(statement),
-        security_version: 0,
+        security_version,
     };
     let both = Beacon {
         vendor: release::VENDOR,
         issued: 1000,
         until: 2000,
         root: 1,
-        current: vec![entry(&stone, 12), entry(&last, 20)],
+        current: vec![entry(&stone, 12, 0), entry(&last, 20, 7)],
     };
     let mut device = Device::with(trust(&root(1, &["a"], &["r"], &["b"]), &["a"]), device_policy());
     device.hear_beacon(&sign(StatementKind::Beacon, &both.encode().unwrap(), &["b"]));
     device.hear_manifest(&stone);
     assert_eq!(device.store.begun, [12]);
     device.hear_manifest(&manifest(13, &["r"]));
-    assert_eq!(device.dropped("superseded"), 1);
+    assert_eq!(device.dropped("security-version"), 1);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use fleetcast_core::manifest::Manifest;
 use fleetcast_core::nack::{self, NackError, Request};
 use fleetcast_core::release::{HEAD_LEN, Layout, ReleaseError, decode_head};
 use fleetcast_core::tree::{Geometry, Parameters, Tree, TreeError, xor};
-use fleetcast_core::trust::{PublicKey, StatementError, Trust, TrustedKeys, Verified, verify};
+use fleetcast_core::trust::{StatementError, Verified, verify};
 use fleetcast_core::wire::{HEADER_LEN, Header, Object, Packet, PacketError, PageKind};
-use fleetcast_netlab::vectors::{self, Vector, image, layer, one, unhex};
+use fleetcast_netlab::vectors::{self, image, layer, one, unhex};
 use sha2::{Digest as _, Sha256};
 
 fn describe(header: &Header, payload: &[u8]) -> Vec<(&'static str, String)> {
@@ -21,7 +21,11 @@ fn describe(header: &Header, payload: &[u8]) -> Vec<(&'static str, String)> {
         ("payload-length", payload.len().to_string()),
     ];
     match header.object {
-        Object::Statement { .. } => fields.push(("kind", "statement".into())),
+        Object::Statement { kind, number } => {
+            fields.push(("kind", "statement".into()));
+            fields.push(("statement-kind", (kind as u8).to_string()));
+            fields.push(("statement-number", number.to_string()));
+        }
         Object::Page { kind, component, cell } => {
             fields.push(("kind", if kind == PageKind::Page { "page" } else { "parity-page" }.into()));
             fields.push(("component", component.to_string()));
@@ -68,17 +72,10 @@ fn requests_decode_as_the_vectors_say() {
     }
 }
 
-fn trust_of(v: &Vector) -> Option<Trust> {
-    let keys = v.get("trust").split(',').map(str::trim);
-    // A key that is refused when it is loaded is not in the set.
-    let keys: Vec<_> = keys.filter_map(|key| PublicKey::from_bytes(unhex(key).try_into().unwrap()).ok()).collect();
-    TrustedKeys::new(keys, v.get("threshold").parse().unwrap()).ok().map(Trust::from)
-}
-
 #[test]
 fn statements_verify_as_the_vectors_say() {
     for v in layer("statement") {
-        let Some(trust) = trust_of(&v) else {
+        let Some(trust) = v.trust() else {
             assert_eq!(v.get("expect"), "threshold", "{}", v.name);
             continue;
         };
@@ -237,7 +234,7 @@ fn open(file: &[u8]) -> Result<Opened, &'static str> {
     let statement = file.get(HEAD_LEN..HEAD_LEN + len).ok_or(truncated)?;
     let key = one("release/ok-small");
     assert_eq!(key.get("key"), "release");
-    let trust = trust_of(&one("statement/ok-minimal")).unwrap();
+    let trust = one("statement/ok-minimal").trust().unwrap();
     let manifest: Verified<Manifest> = verify(statement, &trust).map_err(|e| e.code())?;
     let layout = Layout::new(len, &manifest);
     layout.check_len(file.len() as u64).map_err(|e| e.code())?;
@@ -299,17 +296,6 @@ fn release_files_check_as_the_vectors_say() {
     }
 }
 
-/// Packets with their length in 16 bits before each.
-fn unpack(mut bytes: &[u8]) -> Vec<&[u8]> {
-    let mut packets = Vec::new();
-    while let Some((len, rest)) = bytes.split_first_chunk() {
-        let (packet, rest) = rest.split_at(u16::from_be_bytes(*len).into());
-        packets.push(packet);
-        bytes = rest;
-    }
-    packets
-}
-
 #[test]
 fn the_cycle_of_the_vectors_is_the_schedule() {
     let v = one("session/ok-cycle");
@@ -319,7 +305,7 @@ fn the_cycle_of_the_vectors_is_the_schedule() {
     // The vector has a manifest before every 255 packets that are really sent; slots count empty ones too.
     let schedule = Schedule::new(geometries, u32::MAX);
     let mut slots = (0..schedule.cycle()).filter_map(|slot| schedule.at(slot)).filter(|slot| *slot != Slot::Statement);
-    let packets = unpack(&v.body);
+    let packets = v.parts();
     assert_eq!(packets.len() as u64, v.number("packets"));
     for (number, packet) in packets.iter().enumerate() {
         let packet = Packet::decode(packet).unwrap();
@@ -410,5 +396,10 @@ fn every_layer_of_the_vectors_is_tested_here() {
     let mut found: Vec<_> =
         folders.filter(holds_vectors).map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     found.sort();
-    assert_eq!(found, ["fec", "geometry", "nack", "packet", "release", "schedule", "session", "statement"]);
+    // The last five in `vectors_trust.rs`.
+    let trust = ["beacon", "beacon-policy", "freshness", "root", "walk"];
+    let mut tested = ["fec", "geometry", "nack", "packet", "release", "schedule", "session", "statement"].to_vec();
+    tested.extend(trust);
+    tested.sort_unstable();
+    assert_eq!(found, tested);
 }

@@ -1,16 +1,24 @@
 //! The command line of `fleetcast-sign`: one module per command, each `Args` and `run`.
 
+mod attach;
 mod create;
 mod image_arg;
 mod inspect;
 mod keygen;
+mod prepare;
 mod pubkey;
+mod sign;
+mod signed;
+mod signer_args;
 mod verify;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use fleetcast_cli::CommandError;
+use fleetcast_cli::{CommandError, ErrorKind};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::hex;
@@ -36,6 +44,9 @@ Examples:
       --version 1.2.3 --sequence 17 --image rootfs=rootfs.img --out 1.2.3.fleetcast
     fleetcast-sign verify 1.2.3.fleetcast --trust release-key.pub.pem --image rootfs=rootfs.img
 
+  A second signature, at another place:
+    fleetcast-sign sign 1.2.3.fleetcast --key pkcs11:token=release --append
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
@@ -49,6 +60,9 @@ enum Command {
     Keygen(keygen::Args),
     Pubkey(pubkey::Args),
     Create(Box<create::Args>),
+    Sign(sign::Args),
+    Prepare(prepare::Args),
+    Attach(attach::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
 }
@@ -64,6 +78,9 @@ impl Cli {
             Command::Keygen(args) => args.run(),
             Command::Pubkey(args) => args.run(),
             Command::Create(args) => args.run(),
+            Command::Sign(args) => args.run(),
+            Command::Prepare(args) => args.run(),
+            Command::Attach(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
         }
@@ -83,6 +100,24 @@ impl KeyFacts {
     fn new(key: &PublicKey) -> Self {
         let public_key = hex(&key.to_bytes());
         Self { key_id: key.key_id().to_string(), algorithm: "Ed25519", public_key }
+    }
+}
+
+/// Refuses to write over a file that is read.
+///
+/// # Errors
+///
+/// [`ErrorKind::Usage`].
+fn check_out<'a>(out: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<(), CommandError> {
+    // By file and not by name: `./a`, a link and `a` are one file.
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let Some(file) = identity(out) else { return Ok(()) };
+    match inputs.into_iter().find(|input| identity(input) == Some(file)) {
+        None => Ok(()),
+        Some(input) => {
+            let message = format!("--out {} is the file that is read as {}", out.display(), input.display());
+            Err(CommandError::new(ErrorKind::Usage, message).hint("choose another name for it"))
+        }
     }
 }
 

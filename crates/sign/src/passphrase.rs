@@ -1,117 +1,29 @@
-//! What unlocks a key: a file, the environment, or somebody at the terminal.
+//! What unlocks a key file or a token: a secret from a file, the environment, or somebody at the terminal.
+
+mod error;
 
 use std::fs::File;
-use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use fleetcast_cli as cli;
 use fleetcast_cli::keys::{exposed, read_bounded};
-use fleetcast_cli::{self as cli, CommandError};
 use signal_hook::{consts::SIGINT, flag};
 use zeroize::Zeroizing;
 
+pub use error::{PassphraseError, Place, Sort};
+
 /// Environment variable that holds the passphrase.
 pub const PASSPHRASE_ENV: &str = "FLEETCAST_KEY_PASSPHRASE";
+/// Environment variable that holds the PIN.
+pub const PIN_ENV: &str = "FLEETCAST_PKCS11_PIN";
 
 /// Longest passphrase, in bytes; OpenSSL takes no longer ones.
 pub const MAX_PASSPHRASE: usize = 1023;
 
-/// Where a passphrase is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A passphrase file.
-    File,
-    /// [`PASSPHRASE_ENV`].
-    Environment,
-    /// Somebody at the terminal.
-    Terminal,
-}
-
-/// Why there is no passphrase.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PassphraseError {
-    /// No file, no variable, and no terminal to ask at.
-    #[error("it needs a passphrase, none is given and there is no terminal to ask at")]
-    Missing,
-    /// Nothing where a passphrase belongs.
-    #[error("the passphrase is empty")]
-    Empty {
-        /// Where it should have been.
-        place: Place,
-    },
-    /// Longer than [`MAX_PASSPHRASE`].
-    #[error("the passphrase is longer than {MAX_PASSPHRASE} bytes")]
-    TooLong,
-    /// A passphrase file that goes on after its first line.
-    #[error("passphrase file {} has more than one line", path.display())]
-    Lines {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A passphrase file that cannot be read.
-    #[error("cannot read passphrase file {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The terminal failed, or whoever sits there gave up.
-    #[error("no passphrase from the terminal")]
-    Terminal(#[source] io::Error),
-    /// Typed differently the second time.
-    #[error("the two passphrases differ")]
-    Differ,
-}
-
-impl PassphraseError {
-    /// Stable word for this reason.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Missing => "passphrase-missing",
-            Self::Empty { .. } => "passphrase-empty",
-            Self::TooLong => "passphrase-too-long",
-            Self::Lines { .. } => "passphrase-lines",
-            Self::File { .. } => "passphrase-file",
-            Self::Terminal(_) => "passphrase-terminal",
-            Self::Differ => "passphrase-differ",
-        }
-    }
-
-    /// What the reader can do about it, if anything is known.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Missing => {
-                Some(format!("give --passphrase-file FILE, set {PASSPHRASE_ENV}, or run it at a terminal"))
-            }
-            Self::Empty { place: Place::File } => {
-                Some("put the passphrase on the one line of the file, or leave --passphrase-file out".into())
-            }
-            Self::Empty { place: Place::Environment } => {
-                Some(format!("set {PASSPHRASE_ENV} to the passphrase, or unset it"))
-            }
-            Self::Empty { place: Place::Terminal } => {
-                Some("type the passphrase, then Enter; nothing is shown meanwhile".into())
-            }
-            Self::Lines { .. } => Some("the file holds the passphrase alone, on one line".into()),
-            _ => None,
-        }
-    }
-}
-
-impl From<PassphraseError> for CommandError {
-    fn from(error: PassphraseError) -> Self {
-        let hint = error.hint();
-        Self::failed(error).hint_if(hint)
-    }
-}
-
-/// A passphrase: 1 to [`MAX_PASSPHRASE`] bytes, wiped when dropped; so is every clone.
+/// A passphrase or PIN: 1 to [`MAX_PASSPHRASE`] bytes, wiped when dropped; so is every clone.
 #[derive(Clone)]
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
@@ -122,11 +34,15 @@ impl Passphrase {
     ///
     /// [`PassphraseError::Empty`], [`PassphraseError::TooLong`].
     pub fn new(bytes: Vec<u8>, place: Place) -> Result<Self, PassphraseError> {
+        Self::of(Sort::Passphrase, bytes, place)
+    }
+
+    fn of(sort: Sort, bytes: Vec<u8>, place: Place) -> Result<Self, PassphraseError> {
         let bytes = Zeroizing::new(bytes);
         match bytes.len() {
-            0 => Err(PassphraseError::Empty { place }),
+            0 => Err(PassphraseError::Empty { sort, place }),
             1..=MAX_PASSPHRASE => Ok(Self(bytes)),
-            _ => Err(PassphraseError::TooLong),
+            _ => Err(PassphraseError::TooLong { sort }),
         }
     }
 
@@ -141,10 +57,16 @@ impl Passphrase {
 ///
 /// Any [`PassphraseError`] but [`Differ`](PassphraseError::Differ).
 pub fn obtain(file: Option<&Path>, key: &Path) -> Result<Passphrase, PassphraseError> {
-    match given(file)? {
-        Some(passphrase) => Ok(passphrase),
-        None => prompt(&format!("Passphrase of {}: ", key.display())),
-    }
+    find(Sort::Passphrase, file, || format!("Passphrase of {}: ", key.display()))
+}
+
+/// The PIN of a token: from `file`, else the environment, else asked for at the terminal.
+///
+/// # Errors
+///
+/// Any [`PassphraseError`] but [`Differ`](PassphraseError::Differ).
+pub fn obtain_pin(file: Option<&Path>, token: &str) -> Result<Passphrase, PassphraseError> {
+    find(Sort::Pin, file, || format!("PIN of {token}: "))
 }
 
 /// The passphrase from `file`, else from the environment; `None` if neither is there.
@@ -153,11 +75,7 @@ pub fn obtain(file: Option<&Path>, key: &Path) -> Result<Passphrase, PassphraseE
 ///
 /// Any [`PassphraseError`] of a file or variable that is there and useless.
 pub fn given(file: Option<&Path>) -> Result<Option<Passphrase>, PassphraseError> {
-    match (file, std::env::var_os(PASSPHRASE_ENV)) {
-        (Some(path), _) => from_file(path).map(Some),
-        (None, Some(value)) => Passphrase::new(value.into_vec(), Place::Environment).map(Some),
-        (None, None) => Ok(None),
-    }
+    look(Sort::Passphrase, file)
 }
 
 /// Asks for a new passphrase at the terminal, twice.
@@ -166,41 +84,55 @@ pub fn given(file: Option<&Path>) -> Result<Option<Passphrase>, PassphraseError>
 ///
 /// [`PassphraseError::Differ`] and those of [`obtain`].
 pub fn prompt_new(key: &Path) -> Result<Passphrase, PassphraseError> {
-    let first = prompt(&format!("New passphrase of {}: ", key.display()))?;
-    let second = prompt("The same again: ")?;
+    let first = prompt(Sort::Passphrase, &format!("New passphrase of {}: ", key.display()))?;
+    let second = prompt(Sort::Passphrase, "The same again: ")?;
     if first.as_bytes() == second.as_bytes() { Ok(first) } else { Err(PassphraseError::Differ) }
 }
 
+fn find(sort: Sort, file: Option<&Path>, question: impl FnOnce() -> String) -> Result<Passphrase, PassphraseError> {
+    match look(sort, file)? {
+        Some(secret) => Ok(secret),
+        None => prompt(sort, &question()),
+    }
+}
+
+fn look(sort: Sort, file: Option<&Path>) -> Result<Option<Passphrase>, PassphraseError> {
+    match (file, std::env::var_os(sort.variable())) {
+        (Some(path), _) => from_file(sort, path).map(Some),
+        (None, Some(value)) => Passphrase::of(sort, value.into_vec(), Place::Environment).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
 /// Warns on stderr if others may read the file: whoever reads it opens the key.
-fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
-    let failed = |source| PassphraseError::File { path: path.into(), source };
+fn from_file(sort: Sort, path: &Path) -> Result<Passphrase, PassphraseError> {
+    let failed = |source| PassphraseError::File { sort, path: path.into(), source };
     // Two more for the line end.
     let max = MAX_PASSPHRASE as u64 + 2;
     let file = File::open(path).map_err(failed)?;
     if let Some(mode) = exposed(&file.metadata().map_err(failed)?) {
         let path = path.display();
-        cli::warn(format_args!(
-            "passphrase file {path} is open to other users (mode {mode:04o}); run: chmod 600 {path}"
-        ));
+        cli::warn(format_args!("{sort} file {path} is open to other users (mode {mode:04o}); run: chmod 600 {path}"));
     }
-    let bytes = read_bounded(file, max).map_err(failed)?.ok_or(PassphraseError::TooLong)?;
+    let bytes = read_bounded(file, max).map_err(failed)?.ok_or(PassphraseError::TooLong { sort })?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.contains(&b'\n') {
-        return Err(PassphraseError::Lines { path: path.into() });
+        return Err(PassphraseError::Lines { sort, path: path.into() });
     }
-    Passphrase::new(line.to_vec(), Place::File)
+    Passphrase::of(sort, line.to_vec(), Place::File)
 }
 
 /// Asks at the terminal, with nothing shown, whatever stdin and stdout are.
-fn prompt(question: &str) -> Result<Passphrase, PassphraseError> {
+fn prompt(sort: Sort, question: &str) -> Result<Passphrase, PassphraseError> {
     if File::open("/dev/tty").is_err() {
-        return Err(PassphraseError::Missing);
+        return Err(PassphraseError::Missing { sort });
     }
     set_interrupt(false);
     let answer = rpassword::prompt_password(question);
     set_interrupt(true);
-    Passphrase::new(answer.map_err(PassphraseError::Terminal)?.into_bytes(), Place::Terminal)
+    let answer = answer.map_err(|source| PassphraseError::Terminal { sort, source })?;
+    Passphrase::of(sort, answer.into_bytes(), Place::Terminal)
 }
 
 /// Whether SIGINT ends the process.
@@ -227,7 +159,7 @@ mod tests {
     fn from(content: &[u8]) -> Result<Vec<u8>, &'static str> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content).unwrap();
-        match from_file(file.path()) {
+        match from_file(Sort::Passphrase, file.path()) {
             Ok(passphrase) => Ok(passphrase.as_bytes().to_vec()),
             Err(error) => Err(error.code()),
         }
@@ -255,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_not_a_missing_passphrase() {
-        let error = from_file(Path::new("/nonexistent/passphrase")).err().unwrap();
+        let error = from_file(Sort::Passphrase, Path::new("/nonexistent/passphrase")).err().unwrap();
         assert_eq!(error.code(), "passphrase-file");
     }
 }

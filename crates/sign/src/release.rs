@@ -21,7 +21,8 @@ mod verify;
 
 use fleetcast_core::manifest::{Component, Manifest, Share, Token, Uuid};
 
-pub use build::{BuildError, Draft, Existing, Input, write};
+pub use crate::beside::Existing;
+pub use build::{BuildError, Draft, Input, write};
 pub use digests::Scan;
 pub use fleetcast_cli::release::{FileError, FileReason, ReleaseFile};
 pub use image::{Image, ImageError, ImageReason};

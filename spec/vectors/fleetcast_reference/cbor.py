@@ -52,6 +52,15 @@ def decode(octets: bytes):
     return item
 
 
+def first_value(octets: bytes) -> int | None:
+    """The value of key 0, if the octets start with a map whose first key that is and whose first value is a uint."""
+    decoder = _Decoder(octets)
+    if decoder.head()[0] != 5 or decoder.head() != (0, 0):
+        return None
+    major, value = decoder.head()
+    return value if major == 0 else None
+
+
 class _Decoder:
     def __init__(self, octets: bytes):
         self.octets, self.at, self.items = octets, 0, 0

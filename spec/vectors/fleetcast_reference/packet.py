@@ -24,6 +24,10 @@ def chunk_id(block: int, esi: int) -> int:
     return block << 16 | esi
 
 
+def statement_id(kind: int, number: int) -> int:
+    return kind << 24 | number
+
+
 def parse(datagram: bytes) -> dict:
     """The fields of a packet in the order a vector's header lists them, and `payload`; else refused (W-1 to W-9)."""
     require(len(datagram) > HEADER, "truncated")
@@ -37,8 +41,9 @@ def parse(datagram: bytes) -> dict:
               "toi": object_id}
     if codepoint == STATEMENT:
         require(object_id == 0, "toi")
-        require(payload_id == 0, "statement-kind")
-        fields |= {"statement-kind": 0, "statement-number": 0}
+        kind, number = payload_id >> 24, payload_id & 0xFFFFFF
+        require(1 <= number <= 0xFFFF if kind == 1 else kind in (0, 2) and number == 0, "statement-kind")
+        fields |= {"statement-kind": kind, "statement-number": number}
     else:
         component = (object_id - 1) // 2
         require(0 <= component <= 7 and object_id == toi(codepoint, component), "toi")

@@ -1,6 +1,6 @@
 """Vectors of the layer `packet`: whole datagrams against section 2."""
 
-from .packet import CHUNK, PAGE, PARITY, STATEMENT, chunk_id, encode, parse
+from .packet import CHUNK, PAGE, PARITY, STATEMENT, chunk_id, encode, parse, statement_id
 from .vector import Vector, stream
 
 TSI = 0x5EA50001
@@ -49,6 +49,12 @@ def cases():
              encode(CHUNK, TSI, b"\0"))
     yield ok("8192-octets", "W-9 W-10", "the longest chunk", encode(CHUNK, TSI, stream("packet", 8192)))
 
+    for version in (1, 2, 65535):
+        yield ok(f"root-{version}", "W-8", f"root {version}", statement(payload_id=statement_id(1, version)))
+    yield ok("beacon", "W-8", "a beacon", statement(payload_id=statement_id(2, 0)))
+    yield ok("beacon-tsi-zero", "W-6 W-8", "a beacon under a TSI of zero",
+             encode(STATEMENT, 0, data, payload_id=statement_id(2, 0)))
+
     yield bad("truncated", "empty", "W-9", "no octets at all", b"")
     for length in (1, 4, 19):
         yield bad("truncated", f"{length}-octets", "W-9", f"cut to {length} octets", chunk()[:length])
@@ -87,3 +93,10 @@ def cases():
     yield bad("statement-kind", "number-1", "W-8", "a manifest with number 1", statement(payload_id=1))
     yield bad("statement-kind", "number-max", "W-8", "a manifest with the highest number",
               statement(payload_id=(1 << 24) - 1))
+    for name, kind, number, what in (
+            ("root-65536", 1, 65536, "a root with number 65536"),
+                                     ("root-65537", 1, 65537, "a root whose number is 1 only in its low octets"),
+            ("root-max", 1, (1 << 24) - 1, "a root with the highest number"),
+                                     ("beacon-1", 2, 1, "a beacon with number 1"),
+            ("beacon-max", 2, (1 << 24) - 1, "a beacon with the highest number"), ("kind-3", 3, 0, "statement kind 3")):
+        yield bad("statement-kind", name, "W-8", what, statement(payload_id=statement_id(kind, number)))

@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass
 from fractions import Fraction
 
-from . import cbor, erasure, packet, require, statement
+from . import cbor, erasure, packet, require, statement, trust
 from .curve import Key
 from .geometry import Geometry
 from .tree import CHUNK, Hasher, Tree, check_page, salt
@@ -141,7 +141,7 @@ class Release:
         return [p[:4] + count.to_bytes(4, "big") + p[8:] for count, p in enumerate(packets)]
 
 
-def read_file(octets: bytes, trust: list[bytes]) -> tuple[dict, list[list[bytes]]]:
+def read_file(octets: bytes, trusted: trust.Trust) -> tuple[dict, list[list[bytes]]]:
     """The manifest and, for each component, the verified pages of a release file; else refused (X-1)."""
     at = 0
 
@@ -152,7 +152,7 @@ def read_file(octets: bytes, trust: list[bytes]) -> tuple[dict, list[list[bytes]
         return octets[at - count : at]
 
     require(take(len(MAGIC)) == MAGIC, "magic")
-    manifest = statement.accept(take(int.from_bytes(take(4), "big")), trust, 1)
+    manifest = trust.manifest(take(int.from_bytes(take(4), "big")), trusted)
     pages = []
     for number, component in enumerate(manifest[6]):
         g, cap = statement.geometry_of(component), component[10]

@@ -1,5 +1,6 @@
 """Vectors of the layers `release` and `session`."""
 
+from . import cbor
 from .curve import Key
 from .packet import CHUNK, PAGE, PARITY, chunk_id
 from .release import STATEMENT_EVERY, Input, Release
@@ -48,7 +49,8 @@ def cases():
 
 def files(release: Release):
     def bad(code, name, comment, octets, requirement="X-1"):
-        return Vector("release", f"{code}-{name}", code, requirement, comment, {"release": "release/ok-small.vec"}, octets)
+        return Vector("release", f"{code}-{name}", code, requirement, comment, {"release": "release/ok-small.vec"},
+                      octets)
 
     whole, statement = release.file(), release.statement
     tree = release.components[0].tree
@@ -62,10 +64,15 @@ def files(release: Release):
     yield bad("truncated", "in-statement", "ends inside the statement", whole[: first - 1])
     yield bad("truncated", "statement-length", "the statement's length points past the end",
               whole[:8] + len(whole).to_bytes(4, "big") + whole[12:])
-    yield bad("truncated", "statement-length-max", "the statement's length is 2^32-1", whole[:8] + b"\xff" * 4 + whole[12:])
+    yield bad("truncated", "statement-length-max", "the statement's length is 2^32-1",
+              whole[:8] + b"\xff" * 4 + whole[12:])
     yield bad("truncated", "no-records", "ends after the statement", whole[:first])
     yield bad("truncated", "in-record", "the last octet is missing", whole[:-1])
     yield bad("truncated", "record", "the last record is missing", whole[:-record])
+    payload = cbor.encode(release.payload)
+    unsigned = b"\x82" + payload + b"\x80"
+    yield bad("template", "unsigned", "an unsigned release file",
+              whole[:8] + len(unsigned).to_bytes(4, "big") + unsigned + whole[first:], "X-4")
     yield bad("trailing", "octet", "one octet after the last record", whole + b"\0")
     yield bad("trailing", "record", "the last record twice", whole + whole[-record:])
     rule = "X-1 T-8"
@@ -102,13 +109,15 @@ def session(release: Release):
               release.page(2, cell, flip(page, 0)))
     yield bad("page-digest", "page-parity", rule, "page: one bit of the parity page's digest inverted",
               release.page(2, cell, flip(page, 8 * digests)))
-    yield bad("page-digest", "page-path", rule, "page: one bit of the path inverted", release.page(2, cell, flip(page, -1)))
+    yield bad("page-digest", "page-path", rule, "page: one bit of the path inverted",
+              release.page(2, cell, flip(page, -1)))
     yield bad("page-digest", "page-path-order", rule, "page: the two siblings of the path in each other's place",
               release.page(2, cell, page[:-32] + page[-16:] + page[-32:-16]))
     yield bad("page-digest", "page-other-cell", rule, "page: that of the next cell", release.page(2, cell + 1, page))
     yield bad("page-digest", "page-far-cell", rule, "page: that of a cell under another cap node",
               release.page(2, cell + 16, page))
-    yield bad("page-digest", "page-other-component", rule, "page: cell 0 of the second component as cell 0 of the third",
+    yield bad("page-digest", "page-other-component", rule,
+              "page: cell 0 of the second component as cell 0 of the third",
               release.page(2, 0, small.tree.page_payload(0)))
     yield bad("page-digest", "page-as-parity", rule, "parity page: the page of the same cell under codepoint 2",
               release.parity(2, cell, page))
@@ -126,10 +135,13 @@ def session(release: Release):
     rule, source = "T-9", large.geometry.source
     at = 8 * cell + 3
     chunk = large.chunks[at]
-    yield bad("chunk-digest", "flipped-first", rule, "chunk: the first bit inverted", release.chunk(2, at, flip(chunk, 0)))
-    yield bad("chunk-digest", "flipped-last", rule, "chunk: the last bit inverted", release.chunk(2, at, flip(chunk, -1)))
+    yield bad("chunk-digest", "flipped-first", rule, "chunk: the first bit inverted",
+              release.chunk(2, at, flip(chunk, 0)))
+    yield bad("chunk-digest", "flipped-last", rule, "chunk: the last bit inverted",
+              release.chunk(2, at, flip(chunk, -1)))
     yield bad("chunk-digest", "zero", rule, "chunk: all zeros", release.chunk(2, at, bytes(64)))
-    yield bad("chunk-digest", "other-slot", rule, "chunk: that of the next slot", release.chunk(2, at, large.chunks[at + 1]))
+    yield bad("chunk-digest", "other-slot", rule, "chunk: that of the next slot",
+              release.chunk(2, at, large.chunks[at + 1]))
     yield bad("chunk-digest", "other-cell", rule, "chunk: that of the same slot of the next cell",
               release.chunk(2, at, large.chunks[at + 8]))
     yield bad("chunk-digest", "other-component", rule, "chunk: chunk 0 of the second component as chunk 0 of the third",

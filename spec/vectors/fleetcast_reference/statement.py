@@ -1,13 +1,14 @@
-"""Sections 3 and 4: the signed statement and the manifest inside it."""
+"""Sections 3 and 4: the signed statement of every kind, and the manifest."""
 
 import hashlib
 import re
 
-from . import cbor, curve, require
+from . import Refused, cbor, curve, require
 from .geometry import Geometry
 
 ED25519, EDDSA = -19, -8
-AAD = b"fleetcast-manifest-1"
+MANIFEST, ROOT, BEACON = 0, 1, 2
+AADS = [b"fleetcast-manifest-1", b"fleetcast-root-1", b"fleetcast-beacon-1"]
 MAX_STATEMENT = 8192
 TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,31}", re.ASCII)
 
@@ -22,7 +23,7 @@ def protected(public: bytes, alg: int = ED25519) -> bytes:
     return cbor.encode({1: alg, 4: kid(public)})
 
 
-def to_be_signed(header: bytes, payload: bytes, aad: bytes = AAD) -> bytes:
+def to_be_signed(header: bytes, payload: bytes, aad: bytes = AADS[MANIFEST]) -> bytes:
     """The `Sig_structure` (S-5)."""
     return cbor.encode(["Signature1", header, aad, payload])
 
@@ -32,10 +33,10 @@ def cose(header: bytes, signature: bytes) -> cbor.Raw:
     return cbor.Raw(b"\x84" + cbor.encode(header) + b"\xa0\xf6" + cbor.encode(signature))
 
 
-def signed(key: curve.Key, payload: bytes, alg: int = ED25519) -> cbor.Raw:
+def signed(key: curve.Key, payload: bytes, alg: int = ED25519, kind: int = MANIFEST) -> cbor.Raw:
     """The signature of `key` over `payload`."""
     header = protected(key.public, alg)
-    return cose(header, key.sign(to_be_signed(header, payload)))
+    return cose(header, key.sign(to_be_signed(header, payload, AADS[kind])))
 
 
 def statement(payload: bytes, *signatures: cbor.Raw) -> bytes:
@@ -76,52 +77,65 @@ def parse(octets: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     return payload, pairs
 
 
-def verify(octets: bytes, trust: list[bytes], threshold: int) -> bytes:
-    """The payload of a statement that enough distinct trusted keys signed (S-7)."""
+def signers(octets: bytes, keys: set[bytes], kind: int) -> tuple[bytes, set[bytes]]:
+    """The payload, and those of the keys that have a valid signature under their kid (S-7)."""
     payload, pairs = parse(octets)
-    valid = {key for key in trust for header, signature in pairs
-             if curve.verify(key, to_be_signed(header, payload), signature)}
-    require(len(valid) >= threshold, "threshold")
-    return payload
+    valid = {key for key in keys for header, signature in pairs
+             if header[5:] == kid(key) and curve.verify(key, to_be_signed(header, payload, AADS[kind]), signature)}
+    return payload, valid
 
 
-def accept(octets: bytes, trust: list[bytes], threshold: int) -> dict:
-    """The decoded manifest of a valid statement."""
-    return check(cbor.decode(verify(octets, trust, threshold)))
+def decode(payload: bytes):
+    """The item of a payload whose structure version is known (M-1, S-9)."""
+    check_structure(payload)
+    return cbor.decode(payload)
+
+
+def check_structure(payload: bytes) -> None:
+    """M-1: nothing is read of a map that begins with another structure version."""
+    try:
+        version = cbor.first_value(payload)
+    except Refused:
+        return
+    require(version in (None, 1), "structure-version")
 
 
 MANIFEST_TYPES = {0: int, 1: int, 2: int, 3: str, 4: bytes, 5: list, 6: list, 7: list, 8: list, 9: list}
 COMPONENT_TYPES = {0: str, 1: str, 2: int, 3: bytes, 4: int, 5: int, 6: int, 7: int, 8: int, 9: int, 10: bytes}
 
 
-def _check_type(value, kind) -> None:
+def check_type(value, kind) -> None:
+    """`schema` unless the value has this type."""
     require(isinstance(value, kind) and not (kind is int and value < 0), "schema")
 
 
-def _check_map(value, types: dict, optional: set) -> None:
-    _check_type(value, dict)
+def check_array(value, kinds: list) -> None:
+    """`schema` unless the value is an array of just these types."""
+    check_type(value, list)
+    require(len(value) == len(kinds), "schema")
+    for item, kind in zip(value, kinds):
+        check_type(item, kind)
+
+
+def check_map(value, types: dict, optional: set) -> None:
+    """`schema` unless the value is a map of these keys and types."""
+    check_type(value, dict)
     require(set(types) - optional <= set(value) <= set(types), "schema")
     for key, item in value.items():
-        _check_type(item, types[key])
+        check_type(item, types[key])
 
 
 def check(manifest) -> dict:
     """Refuse a decoded payload that is not a manifest of section 4."""
-    _check_type(manifest, dict)
-    if isinstance(manifest.get(0), int):
-        require(manifest[0] == 1, "structure-version")
-    _check_map(manifest, MANIFEST_TYPES, {7, 8, 9})
+    check_map(manifest, MANIFEST_TYPES, {7, 8, 9})
     for item in manifest[5]:
-        _check_type(item, bytes)
+        check_type(item, bytes)
     for item in manifest[6]:
-        _check_map(item, COMPONENT_TYPES, set())
+        check_map(item, COMPONENT_TYPES, set())
     ranges = [manifest.get(7, [0, 0]), manifest.get(8, [0, 0])]
     waves = manifest.get(9, [[1000, 0]])
     for pair in ranges + waves:
-        _check_type(pair, list)
-        require(len(pair) == 2, "schema")
-        for item in pair:
-            _check_type(item, int)
+        check_array(pair, [int, int])
     components = manifest[6]
     ok = 1 <= manifest[1] < 1 << 63 and manifest[2] < 1 << 32
     ok = ok and all(low <= high for low, high in ranges)

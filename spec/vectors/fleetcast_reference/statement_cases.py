@@ -5,7 +5,7 @@ import hashlib
 from . import cbor, curve
 from .curve import L, Key
 from .release import CLASS, VENDOR
-from .statement import EDDSA, cose, kid, protected, signed, statement, to_be_signed
+from .statement import AADS, BEACON, EDDSA, ROOT, cose, kid, protected, signed, statement, to_be_signed
 from .vector import Vector, flip, stream
 
 RELEASE, OTHER = Key("release"), Key("other")
@@ -55,7 +55,8 @@ def good():
     yield ok("waves", "M-10", "eight waves, up to the largest values, without hardware",
              manifest(k9=[[i, i] for i in range(1, 8)] + [[1000, (1 << 40) - 1]]))
     yield ok("hardware", "M-9", "one hardware revision, without from or waves", manifest(k8=[3, 3]))
-    yield ok("from-hardware-waves", "M-9 M-10", "all optional keys", manifest(k7=[3, 6], k8=[0, 2], k9=[[10, 5], [100, 6]]))
+    yield ok("from-hardware-waves", "M-9 M-10", "all optional keys",
+             manifest(k7=[3, 6], k8=[0, 2], k9=[[10, 5], [100, 6]]))
     yield ok("full", "S-1 S-9", "eight classes, eight components and from, in one packet of 1,232 octets", full)
     yield ok("alg-8", "S-3", "alg is -8", manifest(), lambda payload: signed(RELEASE, payload, EDDSA))
     yield ok("two-of-three", "S-7", "two valid signatures of the three; the other has an unknown key and is junk",
@@ -244,12 +245,17 @@ def signatures():
     yield bad("same-key-two-kids", "S-7", "threshold 2, one key under its own kid and that of another trusted key",
               signed(RELEASE, payload), cose(other_kid, RELEASE.sign(to_be_signed(other_kid, payload))), trust=both,
               threshold=2)
+    yield bad("kid-of-other-trusted", "S-7", "signed by one trusted key under the kid of the other",
+              cose(other_kid, RELEASE.sign(to_be_signed(other_kid, payload))), trust=both)
     yield bad("one-of-two", "S-7", "threshold 2, one signature", signed(RELEASE, payload), trust=both, threshold=2)
     yield bad("one-valid-of-two", "S-7", "threshold 2, the second signature has one bit inverted",
               signed(RELEASE, payload), cose(other_kid, flip(OTHER.sign(to_be_signed(other_kid, payload)), 9)),
               trust=both, threshold=2)
-    for name, aad, what in (("empty", b"", "no external_aad"), ("other", b"fleetcast-manifest-2", "another external_aad"),
-                            ("nul", b"fleetcast-manifest-1\0", "external_aad with a zero octet at its end")):
+    for name, aad, what in (("empty", b"", "no external_aad"),
+                            ("other", b"fleetcast-manifest-2", "another external_aad"),
+                            ("nul", b"fleetcast-manifest-1\0", "external_aad with a zero octet at its end"),
+                            ("root", AADS[ROOT], "the external_aad of roots"),
+                            ("beacon", AADS[BEACON], "the external_aad of beacons")):
         yield bad(f"aad-{name}", "S-5", f"signed over {what}",
                   cose(header, RELEASE.sign(to_be_signed(header, payload, aad))))
     yield bad("bare-payload", "S-5", "signed over the payload without the Sig_structure",

@@ -65,16 +65,23 @@ impl KeyFile {
     ///
     /// [`LoadError::UnsafeTestKey`] in builds that [refuse](unsafe_test::REFUSED) those.
     pub fn admit<K>(&self, key: K, public: &PublicKey) -> Result<Loaded<K>, LoadError> {
-        let is_test_key = unsafe_test::is_unsafe_test_key(&public.to_bytes());
-        refuse_test_key(is_test_key, unsafe_test::REFUSED)?;
         let path = || self.path.display().to_string();
-        let warning = if is_test_key {
-            Some(KeyWarning::UnsafeTestKey { path: path() })
-        } else {
-            self.exposed.map(|mode| KeyWarning::Exposed { path: path(), mode })
-        };
+        let exposed = || self.exposed.map(|mode| KeyWarning::Exposed { path: path(), mode });
+        let warning = admit(public, path)?.or_else(exposed);
         Ok(Loaded { key, warnings: warning.into_iter().collect() })
     }
+}
+
+/// The last check of any public key before it is used: whether it is a published test key, which gets a warning that calls
+/// it `name`.
+///
+/// # Errors
+///
+/// [`LoadError::UnsafeTestKey`] in builds that [refuse](unsafe_test::REFUSED) those.
+pub fn admit(public: &PublicKey, name: impl FnOnce() -> String) -> Result<Option<KeyWarning>, LoadError> {
+    let is_test_key = unsafe_test::is_unsafe_test_key(&public.to_bytes());
+    refuse_test_key(is_test_key, unsafe_test::REFUSED)?;
+    Ok(is_test_key.then(|| KeyWarning::UnsafeTestKey { path: name() }))
 }
 
 fn refuse_test_key(is_test_key: bool, refused: bool) -> Result<(), LoadError> {

@@ -1,19 +1,17 @@
 //! `create`: a signed release from images.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use fleetcast_cli::{self as cli, CommandError, ErrorKind, identity};
 use fleetcast_core::manifest::{MAX_CLASSES, MAX_SEQUENCE, MAX_TIME, MAX_WAVES, Share, Token};
-use fleetcast_core::trust::Unverified;
+use fleetcast_core::trust::MAX_SIGNATURES;
 use serde::Serialize;
 
 use super::image_arg::{ImageArg, check_unique, token};
-use super::progress;
-use crate::keys::{self, SecretKey};
-use crate::passphrase::{self, Passphrase};
+use super::signer_args::SignerArgs;
+use super::{check_out, progress};
 use crate::release::{Coding, Draft, Existing, Facts, Image, Input, Summary, Wanted, plan, write};
 
 /// Octets of the largest datagram that a device takes unless its `max-packet` says more.
@@ -44,19 +42,23 @@ Examples:
 
   Two signatures, for devices that ask for both:
     fleetcast-sign create --key alice.pem --passphrase-file alice.pass \\
-      --key bob.pem --passphrase-file bob.pass ...")]
-pub(super) struct Args {
-    /// Private key to sign with; give it again for another signature, in this order
-    #[arg(long = "key", value_name = "FILE", required = true)]
-    keys: Vec<PathBuf>,
+      --key bob.pem --passphrase-file bob.pass ...
 
-    /// Read a passphrase from the one line of FILE, else from the environment variable
-    /// `FLEETCAST_KEY_PASSPHRASE`, else ask at the terminal
-    ///
-    /// One FILE serves all keys. Keys with different passphrases need one FILE each, in the order of the keys; that of
-    /// a key without a passphrase is not read.
-    #[arg(long = "passphrase-file", value_name = "FILE")]
-    passphrase_files: Vec<PathBuf>,
+  Signed by a key in a token, by one of the ssh-agent, by a program:
+    fleetcast-sign create --key 'pkcs11:token=release;object=release-key' ...
+    fleetcast-sign create --key ssh-agent:0123456789abcdef ...
+    fleetcast-sign create --sign-cmd ./sign-in-the-safe --pub release-key.pub.pem ...
+
+  Signed later, at two other places:
+    fleetcast-sign create --unsigned --signatures 2 ...")]
+pub(super) struct Args {
+    /// Sign nothing: `sign` and `attach` put signatures on the file later, here or elsewhere
+    #[arg(long, conflicts_with_all = ["keys", "commands"])]
+    unsigned: bool,
+
+    /// Leave room in the packet of the signed manifest for N signatures; otherwise for those of the keys given, or for 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MAX_SIGNATURES as i64))]
+    signatures: Option<u8>,
 
     /// Who makes the devices: a domain name, or its UUID
     #[arg(long, value_name = "NAME")]
@@ -137,6 +139,9 @@ pub(super) struct Args {
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    signers: SignerArgs,
 }
 
 /// A component, its image and its target.
@@ -223,21 +228,25 @@ impl Args {
         let facts = self.facts()?;
         check_unique("image", self.images.iter().map(|arg| &arg.image.name))?;
         check_unique("target", self.images.iter().map(|arg| &arg.target))?;
-        self.check_passphrase_files()?;
+        self.check_signers()?;
         self.check_out()?;
         let inputs = self.inputs(&facts)?;
-        let keys = self.load_keys()?;
+        let signers = if self.unsigned { Vec::new() } else { self.signers.load()? };
 
         // Each image is read twice.
         let bar = progress(2 * inputs.iter().map(|input| input.image.size()).sum::<u64>());
-        let draft = Draft::new(&facts, &inputs, &keys, &|octets| bar.inc(octets));
+        let work = |octets| bar.inc(octets);
+        let draft = if self.unsigned {
+            Draft::unsigned(&facts, &inputs, &work)
+        } else {
+            Draft::new(&facts, &inputs, &signers, &work)
+        };
         bar.finish_and_clear();
         let draft = draft?;
         let existing = if self.force { Existing::Replace } else { Existing::Keep };
         write(&draft, &self.out, existing)?;
 
-        let manifest = draft.manifest();
-        let summary = Summary::new(&Unverified::from(manifest.clone()), manifest.statement());
+        let summary = Summary::new(draft.manifest(), draft.statement());
         if summary.packet_octets > DEFAULT_MAX_PACKET {
             cli::warn(format_args!(
                 "its packets have up to {octets} octets: only devices with max-packet = {octets} or more (recv.toml) take \
@@ -295,16 +304,8 @@ impl Args {
 
     /// Finds out before the work what would make it vain, or cost a file that it needs.
     fn check_out(&self) -> Result<(), CommandError> {
-        // By file and not by name: `./a`, a link and `a` are one file.
-        let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        let inputs =
-            self.keys.iter().chain(&self.passphrase_files).chain(self.images.iter().map(|arg| &arg.image.path));
-        if let Some(out) = identity(&self.out)
-            && let Some(input) = inputs.into_iter().find(|input| identity(input) == Some(out))
-        {
-            let message = format!("--out {} is the file that is read as {}", self.out.display(), input.display());
-            return Err(CommandError::new(ErrorKind::Usage, message).hint("choose another name for the release"));
-        }
+        let images = self.images.iter().map(|arg| arg.image.path.as_path());
+        check_out(&self.out, self.signers.files().chain(images))?;
         let failed = |text: &str| CommandError::failed(format!("{} {text}", self.out.display()));
         match std::fs::symlink_metadata(&self.out) {
             Ok(metadata) if metadata.is_dir() => Err(failed("is a folder")),
@@ -329,33 +330,26 @@ impl Args {
             coding,
         };
         let wanted: Vec<_> = self.images.iter().zip(&images).map(wanted).collect();
-        let geometries = plan(facts, &wanted, self.keys.len(), self.packet.into())?;
+        let geometries = plan(facts, &wanted, self.room_for(), self.packet.into())?;
         let input = |((image, geometry), Wanted { name, target, .. })| Input { name, target, image, geometry };
         Ok(images.into_iter().zip(geometries).zip(wanted).map(input).collect())
     }
 
-    fn check_passphrase_files(&self) -> Result<(), CommandError> {
-        let (files, keys) = (self.passphrase_files.len(), self.keys.len());
-        if files <= 1 || files == keys {
-            return Ok(());
-        }
-        let message = format!("--passphrase-file is given {files} times and --key {keys} times");
-        let hint = "give one --passphrase-file for all keys, or one for each key in their order";
-        Err(CommandError::new(ErrorKind::Usage, message).hint(hint))
+    /// How many signatures there is to be room for.
+    fn room_for(&self) -> usize {
+        self.signatures.map_or(self.signers.count().max(1), usize::from)
     }
 
-    fn load_keys(&self) -> Result<Vec<SecretKey>, CommandError> {
-        // One file for all keys is read once: it may be a pipe.
-        let mut shared: Option<Passphrase> = None;
-        let load = |(number, path): (usize, &PathBuf)| {
-            let ask = || match (&shared, &self.passphrase_files[..]) {
-                (Some(passphrase), _) => Ok(passphrase.clone()),
-                (None, [file]) => Ok(shared.insert(passphrase::obtain(Some(file), path)?).clone()),
-                (None, files) => passphrase::obtain(files.get(number).map(PathBuf::as_path), path),
-            };
-            Ok(keys::load_secret(path, ask)?.tell())
-        };
-        self.keys.iter().enumerate().map(load).collect()
+    fn check_signers(&self) -> Result<(), CommandError> {
+        if !self.unsigned {
+            self.signers.check()?;
+        }
+        let keys = self.signers.count();
+        if keys > self.room_for() {
+            let message = format!("{keys} keys make more signatures than --signatures {}", self.room_for());
+            return Err(CommandError::new(ErrorKind::Usage, message));
+        }
+        Ok(())
     }
 }
 

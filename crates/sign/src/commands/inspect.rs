@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use fleetcast_cli::{self as cli, CommandError};
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::Layout;
-use fleetcast_core::trust::{Unverified, parse_unverified};
+use fleetcast_core::trust::Unverified;
+use fleetcast_core::wire::StatementKind;
 use serde::Serialize;
 
 use crate::release::{ReleaseFile, Summary, VerifyError};
+use crate::statement::Signable;
 
 /// Show what a release file says, without verifying it
 ///
@@ -43,7 +45,8 @@ struct Shown {
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let file = ReleaseFile::open(&self.release).map_err(VerifyError::File)?;
-        let manifest: Unverified<Manifest> = parse_unverified(file.statement()).map_err(VerifyError::Statement)?;
+        let statement = Signable::parse(StatementKind::Manifest, file.statement()).map_err(VerifyError::Statement)?;
+        let manifest: Unverified<Manifest> = statement.decode().map_err(VerifyError::Statement)?;
         file.check_len(&Layout::new(file.statement().len(), &manifest)).map_err(VerifyError::File)?;
         let summary = Summary::new(&manifest, file.statement());
         if self.json {

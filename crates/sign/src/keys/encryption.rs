@@ -82,7 +82,7 @@ fn check_work(scheme: &EncryptionScheme) -> Result<(), SecretError> {
 mod tests {
     use super::*;
     use crate::keys::SecretKey;
-    use crate::passphrase::Place;
+    use crate::passphrase::{Place, Sort};
     use fleetcast_cli::keys::pem;
     use proptest::prelude::*;
 
@@ -174,7 +174,7 @@ mod tests {
             der[at] = byte;
             der.truncate(cut.index(der.len() + 1).max(at));
             // The passphrase is refused, so that each case costs nothing.
-            let _ = decrypt(&der, || Err(PassphraseError::Missing));
+            let _ = decrypt(&der, || Err(PassphraseError::Missing { sort: Sort::Passphrase }));
             let _ = SecretKey::from_der(&der);
         }
     }

@@ -8,7 +8,7 @@ use fleetcast_core::manifest::{Component, Manifest, Token};
 use fleetcast_core::release::encode_head;
 use fleetcast_core::tree::{Geometry, Hasher};
 use fleetcast_core::trust::{
-    KeyId, StatementError, Trust, TrustError, TrustedKeys, Verified, encode_statement, verify as verify_statement,
+    MAX_STATEMENT, StatementError, Trust, TrustError, TrustedKeys, Unverified, Verified, verify as verify_statement,
 };
 use fleetcast_core::wire::{PageKind, StatementKind};
 
@@ -17,8 +17,9 @@ use super::image::{Image, ImageError};
 use super::pages::Pages;
 use super::verify::{VerifyError, check_pages};
 use super::{Facts, Progress, ReleaseFile};
-use crate::beside;
-use crate::keys::SecretKey;
+use crate::beside::{self, Existing};
+use crate::signers::Signer;
+use crate::statement::{AttachError, Signable};
 
 /// A component with its image and the geometry chosen for it.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub enum BuildError {
     /// The same key twice.
     #[error("cannot sign with these keys")]
     Keys(#[from] TrustError),
+    /// A key does not sign.
+    #[error(transparent)]
+    Sign(AttachError),
     /// The manifest does not become a valid statement.
     #[error("cannot make the signed manifest")]
     Statement(#[from] StatementError),
@@ -80,6 +84,7 @@ impl BuildError {
         match self {
             Self::Image(error) => error.reason.code(),
             Self::Keys(_) => "build-keys",
+            Self::Sign(error) => error.code(),
             Self::Statement(error) => error.code(),
             Self::Exists { .. } => "build-exists",
             Self::Io { .. } => "build-io",
@@ -90,8 +95,9 @@ impl BuildError {
 
     /// What the reader can do about it, if anything is known.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Sign(error) => return error.hint(),
             Self::Image(error) => error.reason.hint(),
             Self::Keys(_) => Some("give each key once"),
             Self::Exists { .. } => Some("choose another name, or replace it with --force"),
@@ -103,7 +109,8 @@ impl BuildError {
             Self::Faulty(_) => Some("nothing was kept; test the memory and the storage of this machine"),
             Self::Unflushed { .. } => Some("test the storage of this machine, and make the release again with --force"),
             Self::Statement(_) => None,
-        }
+        };
+        hint.map(str::to_owned)
     }
 }
 
@@ -114,59 +121,63 @@ impl From<BuildError> for CommandError {
     }
 }
 
-/// A signed release in memory: all but the pages' paths, which follow.
+/// A release in memory: all but the pages' paths, which follow.
 #[derive(Debug)]
 pub struct Draft {
-    manifest: Verified<Manifest>,
-    trust: Trust,
+    manifest: Unverified<Manifest>,
+    statement: Vec<u8>,
+    /// The keys that signed it, all of which must have; none if nobody has.
+    trust: Option<Trust>,
     /// For each component its hash and the digests of all its chunks.
     digests: Vec<(Hasher, Vec<u8>)>,
 }
 
 impl Draft {
-    /// Hashes and encodes the images, and signs with each of the keys in their order.
+    /// Hashes and encodes the images, and has each of the keys sign, in their order.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if an image cannot be read or changes, or facts, geometries and keys make no valid statement.
+    /// [`BuildError`] if an image cannot be read or changes, facts, geometries and keys make no valid statement, or a key does
+    /// not sign.
     ///
     /// Spec §3 \[S-1, S-5\], §6.
     pub fn new(
         facts: &Facts,
         inputs: &[Input],
-        keys: &[SecretKey],
+        keys: &[impl Signer],
         progress: Progress<'_>,
     ) -> Result<Self, BuildError> {
         let all = u8::try_from(keys.len()).unwrap_or(u8::MAX);
-        let trust = TrustedKeys::new(keys.iter().map(SecretKey::public).collect(), all)?.into();
-        let mut digests = Vec::new();
-        let mut components = Vec::new();
-        for (number, input) in (0..).zip(inputs) {
-            let g = input.geometry;
-            let scan = Scan::new(&input.image, g, progress)?;
-            let sha256 = *scan.sha256();
-            let hasher = Hasher::new(facts.sequence, number, &sha256, g.digest_len() == 32);
-            let chunks = scan.digests(&hasher, progress)?;
-            components.push(Component {
-                name: input.name.clone(),
-                target: input.target.clone(),
-                sha256,
-                geometry: g,
-                cap: Pages::new(&g, &hasher, &chunks).cap().to_vec(),
-            });
-            digests.push((hasher, chunks));
+        let trust = Trust::from(TrustedKeys::new(keys.iter().map(Signer::public).collect(), all)?);
+        let (mut signable, digests) = unsigned(facts, inputs, progress)?;
+        for key in keys {
+            signable.sign(key, MAX_STATEMENT).map_err(BuildError::Sign)?;
         }
-        let payload = facts.manifest(components).encode().map_err(|_| StatementError::Schema)?;
-        let signers: Vec<(KeyId, _)> =
-            keys.iter().map(|key| (key.public().key_id(), |message: &[u8]| key.sign(message))).collect();
-        let statement = encode_statement(StatementKind::Manifest, &payload, &signers)?;
-        Ok(Self { manifest: verify_statement(&statement, &trust)?, trust, digests })
+        let statement = signable.encode()?;
+        let manifest: Verified<Manifest> = verify_statement(&statement, &trust)?;
+        Ok(Self { manifest: manifest.into(), statement, trust: Some(trust), digests })
     }
 
-    /// The manifest, verified with the keys that signed it.
+    /// Hashes and encodes the images; nobody signs.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn unsigned(facts: &Facts, inputs: &[Input], progress: Progress<'_>) -> Result<Self, BuildError> {
+        let (signable, digests) = unsigned(facts, inputs, progress)?;
+        Ok(Self { manifest: signable.decode()?, statement: signable.encode()?, trust: None, digests })
+    }
+
+    /// The manifest.
     #[must_use]
-    pub const fn manifest(&self) -> &Verified<Manifest> {
+    pub const fn manifest(&self) -> &Unverified<Manifest> {
         &self.manifest
+    }
+
+    /// The statement with it.
+    #[must_use]
+    pub fn statement(&self) -> &[u8] {
+        &self.statement
     }
 
     /// Writes the release file.
@@ -177,7 +188,7 @@ impl Draft {
     ///
     /// Spec §10 \[X-1\].
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        let statement = self.manifest.statement();
+        let statement = &self.statement;
         // Never more than 8,192 octets.
         out.write_all(&encode_head(u32::try_from(statement.len()).unwrap_or(u32::MAX)))?;
         out.write_all(statement)?;
@@ -194,13 +205,32 @@ impl Draft {
     }
 }
 
-/// What to do with a file that has the name already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// Leave it alone and fail.
-    Keep,
-    /// Put the new one in its place, in one step.
-    Replace,
+/// The manifest of a release, and for each component its hash and the digests of all its chunks.
+#[expect(clippy::type_complexity, reason = "both become fields of a draft")]
+fn unsigned(
+    facts: &Facts,
+    inputs: &[Input],
+    progress: Progress<'_>,
+) -> Result<(Signable, Vec<(Hasher, Vec<u8>)>), BuildError> {
+    let mut digests = Vec::new();
+    let mut components = Vec::new();
+    for (number, input) in (0..).zip(inputs) {
+        let g = input.geometry;
+        let scan = Scan::new(&input.image, g, progress)?;
+        let sha256 = *scan.sha256();
+        let hasher = Hasher::new(facts.sequence, number, &sha256, g.digest_len() == 32);
+        let chunks = scan.digests(&hasher, progress)?;
+        components.push(Component {
+            name: input.name.clone(),
+            target: input.target.clone(),
+            sha256,
+            geometry: g,
+            cap: Pages::new(&g, &hasher, &chunks).cap().to_vec(),
+        });
+        digests.push((hasher, chunks));
+    }
+    let payload = facts.manifest(components).encode().map_err(|_| StatementError::Schema)?;
+    Ok((Signable::new(StatementKind::Manifest, payload)?, digests))
 }
 
 /// Writes the release file `path`: under another name first, flushed, read back and verified, then renamed.
@@ -233,7 +263,12 @@ pub fn write(draft: &Draft, path: &Path, existing: Existing) -> Result<(), Build
 
 fn check(draft: &Draft, path: &Path) -> Result<(), VerifyError> {
     let file = ReleaseFile::open(path)?;
-    let manifest = verify_statement(file.statement(), &draft.trust).map_err(VerifyError::Statement)?;
-    check_pages(&file, &manifest)?;
+    if let Some(trust) = &draft.trust {
+        verify_statement::<Manifest>(file.statement(), trust).map_err(VerifyError::Statement)?;
+    }
+    if file.statement() != draft.statement {
+        return Err(StatementError::Template.into());
+    }
+    check_pages(&file, &draft.manifest)?;
     Ok(())
 }

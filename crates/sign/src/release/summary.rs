@@ -222,6 +222,9 @@ impl fmt::Display for Summary {
         for kid in &self.signatures {
             line("signed by", kid)?;
         }
+        if self.signatures.is_empty() {
+            line("signed by", &"nobody")?;
+        }
         line("manifest", &self.manifest_digest)?;
         line("session (TSI)", &self.tsi)?;
         line("signed manifest", &format_args!("{} octets", self.statement_octets))?;

@@ -127,6 +127,9 @@ impl From<VerifyError> for CommandError {
             VerifyError::Statement(StatementError::Threshold { .. }) => {
                 "compare the key ids of `fleetcast-sign inspect` with those of the trusted keys"
             }
+            VerifyError::Statement(StatementError::Template) => {
+                "get the file again; if nobody has signed it yet: fleetcast-sign sign, or attach"
+            }
             VerifyError::Refused { refusal: Refusal::Length { .. } | Refusal::Chunk { .. }, .. } => {
                 "give the very image that the release was made from"
             }

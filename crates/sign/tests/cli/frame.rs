@@ -13,7 +13,8 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 #[test]
 fn help_is_as_reviewed() {
-    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["create", "inspect", "keygen", "pubkey", "verify"]);
+    let commands = ["attach", "create", "inspect", "keygen", "prepare", "pubkey", "sign", "verify"];
+    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &commands);
 }
 
 #[test]

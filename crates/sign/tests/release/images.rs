@@ -248,7 +248,10 @@ fn a_release_is_written_whole_or_not_at_all() {
     assert_ne!(umask, 0o666, "nobody could read it");
 
     let missing = write(&draft, &bench.folder.path().join("no/release"), Existing::Keep).unwrap_err();
-    assert!(matches!(&missing, BuildError::Io { .. }) && missing.hint() == Some("the folder must exist"), "{missing}");
+    assert!(
+        matches!(&missing, BuildError::Io { .. }) && missing.hint().as_deref() == Some("the folder must exist"),
+        "{missing}"
+    );
     let names = std::fs::read_dir(bench.folder.path()).unwrap().count();
     assert_eq!(names, 2, "something was left behind");
 }
