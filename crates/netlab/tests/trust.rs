@@ -118,6 +118,18 @@ fn a_signature_over_one_kind_of_statement_is_none_over_another() {
 }
 
 #[test]
+fn a_statement_sent_as_another_kind_keeps_nothing_out() {
+    // One key for all, as small makers have it.
+    let one = root(1, &["a"], &["a"], &["a"]);
+    let mut device = Device::new(trust(&one, &["a"]));
+    let two = signed_root(&Root { version: 2, ..one }, &["a"]);
+    device.hear_beacon(&two);
+    assert_eq!(device.dropped("threshold"), 1);
+    device.hear_root(2, &two);
+    assert_eq!(device.receiver.trust().version(), 2);
+}
+
+#[test]
 fn a_release_counts_by_a_grant_that_is_met_and_covers_it() {
     let token = |text| Token::new(text).unwrap();
     let grants = vec![

@@ -125,21 +125,21 @@ impl Carousel {
         self.next.is_between_cells
     }
 
-    /// Goes to the place that the clock tells, if this one is further from it than 1/64 of a cycle; returns whether it did.
+    /// Goes to the place that the clock tells, if this one is further from it than 1/64 of a cycle; returns how far ahead it went
+    /// then, round the cycle.
     ///
     /// At most once a cycle, so that whoever hears only this sender gets a whole cycle in between, whatever the clock does
     /// and however much slower than its rate this machine is. The pace is the same as ever: a clock that is set causes
     /// neither a burst nor a stall.
-    pub fn follow(&mut self, unix: Duration) -> bool {
-        let Some(clock) = self.clock else { return false };
-        let told = clock.phase(unix);
+    pub fn follow(&mut self, unix: Duration) -> Option<Phase> {
+        let told = self.clock?.phase(unix);
         let ahead = told.0.wrapping_sub(self.schedule.phase(self.slot));
         let off = ahead.min(ahead.wrapping_neg());
         if off <= TOLERANCE || self.carried - self.set < self.cycle_packets() {
-            return false;
+            return None;
         }
         self.go_to(told);
-        true
+        Some(Phase(ahead))
     }
 
     /// Makes the manifest the next packet, and what is at `phase` the one after it.
@@ -235,6 +235,11 @@ impl Carousel {
         };
         batch.push(&header(&mut self.counts, 0, self.tsi, object), payload);
         Ok(())
+    }
+
+    /// Adds a statement other than the manifest to `batch`, that of layer 0. What comes next is the same as before.
+    pub fn push_statement(&mut self, object: Object, statement: &[u8], batch: &mut Batch) {
+        batch.push(&header(&mut self.counts, 0, self.tsi, object), statement);
     }
 
     /// What the next slot that takes time is.

@@ -1,4 +1,4 @@
-//! Carousel, pacing and socket together.
+//! What is sent, clock and socket together.
 
 use std::future::Future;
 use std::io;
@@ -7,16 +7,18 @@ use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fleetcast_cli::CommandError;
-use fleetcast_core::fec::Slot;
 use fleetcast_core::nack::MAX_LEN;
 use fleetcast_net::{FeedbackError, FeedbackReceiver, Interface, SendError, Sender};
 
 use crate::batch::Batch;
 use crate::carousel::Carousel;
-use crate::nack::{self, Answers};
-use crate::pacing::{Pace, Pacer};
-use crate::report::{Event, LayerSent, Progress, Sent};
+use crate::feed::Feed;
+use crate::nack::Answers;
+use crate::notices::Notices;
+use crate::pacing::Pace;
+use crate::report::{Beside, Event, LayerSent, Progress, Sent};
 use crate::source::CellError;
+use crate::statements::Statements;
 use crate::timer::Timer;
 
 /// Octets after which batches are sent, even if more may go.
@@ -95,7 +97,20 @@ impl Desk {
     }
 }
 
-/// Sends until `cycles` are complete, or for ever, or until `stop` is ready. Tells events on the way, the last being
+/// What is sent, and for how long.
+#[derive(Debug)]
+pub struct Plan {
+    /// How fast, all of it together.
+    pub pace: Pace,
+    /// How often the whole carousel; `None` for ever.
+    pub cycles: Option<u64>,
+    /// Where requests are heard and answered, if they are.
+    pub desk: Option<Desk>,
+    /// Roots and beacon, if there are some.
+    pub notices: Option<Notices>,
+}
+
+/// Sends until `plan.cycles` are complete, or for ever, or until `stop` is ready. Tells events on the way, the last being
 /// [`Event::Stopped`].
 ///
 /// # Errors
@@ -105,52 +120,40 @@ impl Desk {
 pub async fn run(
     carousel: &mut Carousel,
     sender: &mut Sender,
-    pace: Pace,
-    cycles: Option<u64>,
-    desk: Option<Desk>,
+    plan: Plan,
     stop: impl Future<Output = ()>,
     tell: &mut dyn FnMut(&Event),
 ) -> Result<End, RunError> {
+    let Plan { pace, cycles, desk, notices } = plan;
     let origin = Instant::now();
-    let pacer = Pacer::new(pace, carousel.source().max_packet(), Duration::ZERO);
     let (sent, link) = (Sent::default(), Link { has_carrier: true, ..Link::default() });
     let layers = vec![LayerSent::default(); carousel.layers().count().into()];
     let (net, answers) = desk.map(|Desk { net, answers }| (net, answers)).unzip();
-    let mut drive = Drive {
-        carousel,
-        sender,
-        pacer,
-        cycles,
-        answers,
-        out_of_turn: None,
-        origin,
-        sent,
-        layers,
-        link,
-        told_clock: None,
-        tell,
-    };
+    let statements = statements(pace.part(carousel.layers().rate()), notices.as_ref());
+    let feed = Feed::new(carousel, pace, cycles, statements, answers);
+    let mut drive = Drive { feed, notices, sender, origin, sent, layers, link, told_clock: None, tell };
     let result = drive.run(net, stop).await;
     let reason = match &result {
         Ok(End::Cycles) => "cycles",
         Ok(End::Stopped) => "signal",
         Err(error) => error.code(),
     };
-    let (cycles, _) = drive.carousel.progress();
-    let (sent, layers, nack) = (drive.sent(), drive.layers(), drive.nack());
-    (drive.tell)(&Event::Stopped { reason, cycles, sent, layers, nack });
+    let (cycles, _) = drive.feed.carousel().progress();
+    let (sent, layers, beside) = (drive.sent(), drive.layers(), drive.beside());
+    (drive.tell)(&Event::Stopped { reason, cycles, sent, layers, beside });
     result
 }
 
+fn statements(pace: Pace, notices: Option<&Notices>) -> Statements {
+    let roots = notices.map(|notices| notices.chain().roots().to_vec()).unwrap_or_default();
+    let beacon = notices.and_then(Notices::beacon).map(|file| file.beacon().statement().to_vec());
+    Statements::new(pace, roots, beacon)
+}
+
 struct Drive<'a> {
-    carousel: &'a mut Carousel,
+    feed: Feed<'a>,
+    notices: Option<Notices>,
     sender: &'a mut Sender,
-    pacer: Pacer,
-    cycles: Option<u64>,
-    /// None: nothing is read from the network.
-    answers: Option<Answers>,
-    /// The answer that comes before the next packet of the carousel.
-    out_of_turn: Option<Slot>,
     origin: Instant,
     sent: Sent,
     /// What of it went on each layer.
@@ -183,7 +186,7 @@ impl Drive<'_> {
     ) -> Result<End, RunError> {
         let mut stop = pin!(stop);
         let timer = Timer::new().map_err(RunError::Timer)?;
-        self.check_link(self.carousel.source().max_packet())?;
+        self.check_link(self.feed.carousel().source().max_packet().max(self.feed.statements().longest()))?;
         let mut batches: Vec<_> = self.layers.iter().map(|_| Batch::default()).collect();
         let mut requests: Vec<(IpAddr, Vec<u8>)> = Vec::new();
         let mut meter = Meter { at: Duration::ZERO, octets: 0 };
@@ -192,11 +195,12 @@ impl Drive<'_> {
             let now = self.origin.elapsed();
             if now >= meter.next() {
                 let rate = meter.read(now, self.sent.octets);
-                let (cycles, part) = self.carousel.progress();
-                let (sent, layers, nack) = (self.sent(), self.layers(), self.nack());
-                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, layers, nack }));
+                let (cycles, part) = self.feed.carousel().progress();
+                let (sent, layers, beside) = (self.sent(), self.layers(), self.beside());
+                (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, layers, beside }));
+                self.look_at_beacon();
             }
-            if let Some(answers) = &mut self.answers {
+            if let Some(answers) = self.feed.answers_mut() {
                 for (from, datagram) in requests.drain(..) {
                     answers.handle_datagram(now, from, &datagram);
                 }
@@ -208,7 +212,7 @@ impl Drive<'_> {
             let is_idle = batches.iter().all(Batch::is_empty);
             let work = async {
                 if is_idle {
-                    let until = self.pacer.next_send(self.next_len()).min(meter.next());
+                    let until = self.feed.next_send().min(meter.next());
                     timer.sleep(until.saturating_sub(now)).await.map_err(RunError::Timer)
                 } else {
                     self.send(&mut batches, &timer).await
@@ -221,12 +225,12 @@ impl Drive<'_> {
                 // Not while something is being sent: that must not be broken off.
                 () = hear(&mut net, &mut requests), if is_idle => continue,
             }
-            let (cycles, _) = self.carousel.progress();
+            let (cycles, _) = self.feed.carousel().progress();
             if cycles > complete && batches.iter().all(Batch::is_empty) {
                 complete = cycles;
                 let sent = self.sent();
                 (self.tell)(&Event::Cycle { cycles, sent });
-                if self.is_complete() {
+                if self.feed.is_complete() {
                     return Ok(End::Cycles);
                 }
             }
@@ -240,10 +244,6 @@ impl Drive<'_> {
         }
     }
 
-    fn is_complete(&self) -> bool {
-        self.cycles.is_some_and(|cycles| self.carousel.progress().0 >= cycles)
-    }
-
     /// Refuses packets that no receiver would ever get. A link that does not tell its MTU may do so later.
     fn check_link(&self, max_packet: usize) -> Result<(), SendError> {
         match self.sender.max_datagram() {
@@ -252,41 +252,28 @@ impl Drive<'_> {
         }
     }
 
-    /// Octets of the next packet.
-    fn next_len(&self) -> usize {
-        self.out_of_turn.map_or_else(|| self.carousel.next_len(), |slot| self.carousel.len_of(slot))
-    }
-
     /// Adds the packets that may go at `now` to the batch of their layer.
     fn fill(&mut self, batches: &mut [Batch], now: Duration) -> Result<(), CellError> {
-        let mut octets = 0;
-        loop {
-            if self.carousel.is_between_cells()
-                && self.carousel.follow(unix_now())
-                && is_due(&mut self.told_clock, WARN_EVERY)
-            {
-                let reason = "the place in the cycle was not the clock's and is set anew: the clock was set, or this sender \
-                              was slower than its rate";
-                (self.tell)(&Event::Warning { code: "clock", reason: reason.into() });
-            }
-            let len = self.next_len();
-            if octets >= BATCH || self.is_complete() || !self.pacer.may_send(now, len) {
-                return Ok(());
-            }
-            let layer = if self.out_of_turn.is_some() { 0 } else { self.carousel.next_layer() };
-            let Some(batch) = batches.get_mut(layer) else { return Ok(()) };
-            match self.out_of_turn {
-                Some(slot) => self.carousel.packet_of(slot, batch)?,
-                None => self.carousel.next_packet(batch)?,
-            }
-            self.pacer.sent(len);
-            octets += len;
-            if let Some(answers) = &mut self.answers {
-                if self.out_of_turn.is_none() {
-                    answers.carousel_sent();
-                }
-                self.out_of_turn = answers.next(now);
-            }
+        if self.feed.fill(now, unix_now(), BATCH, batches)? && is_due(&mut self.told_clock, WARN_EVERY) {
+            let reason = "the place in the cycle was not the clock's and is set anew: the clock was set, or this sender \
+                          was slower than its rate";
+            (self.tell)(&Event::Warning { code: "clock", reason: reason.into() });
+        }
+        Ok(())
+    }
+
+    /// Takes another beacon if there is one, and tells what is new about it.
+    fn look_at_beacon(&mut self) {
+        let Some(notices) = &mut self.notices else { return };
+        let room = self.sender.max_datagram().unwrap_or(usize::MAX).min(self.feed.longest());
+        let events = notices.look(self.feed.carousel().source().release().manifest(), unix_now(), room);
+        if events.iter().any(|event| matches!(event, Event::Beacon(_)))
+            && let Some(file) = notices.beacon()
+        {
+            self.feed.set_beacon(file.beacon().statement().to_vec());
+        }
+        for event in &events {
+            (self.tell)(event);
         }
     }
 
@@ -299,7 +286,7 @@ impl Drive<'_> {
                     Ok(()) => {
                         if self.link.failing.take().is_some() {
                             // What waited goes at once; what the pacer gathered meanwhile must not go with it.
-                            self.pacer.empty(self.origin.elapsed());
+                            self.feed.empty(self.origin.elapsed());
                         }
                         let packets = datagrams.len().div_ceil(segment.max(1)) as u64;
                         self.note(layer, packets, datagrams.len() as u64);
@@ -368,8 +355,11 @@ impl Drive<'_> {
         }
     }
 
-    fn nack(&self) -> Option<nack::Counts> {
-        self.answers.as_ref().map(|answers| answers.counts().clone())
+    fn beside(&self) -> Beside {
+        Beside {
+            statements: self.feed.statements().counts(),
+            nack: self.feed.answers().map(|answers| answers.counts().clone()),
+        }
     }
 
     fn sent(&self) -> Sent {

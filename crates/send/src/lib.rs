@@ -10,9 +10,12 @@
 //! | [`carousel`] | the endless loop of packets |
 //! | [`clock`] | where in the loop a clock says to be; pure |
 //! | [`batch`] | packets laid out for sending in trains |
+//! | [`notices`] | roots and beacon: reads and verifies them |
+//! | [`statements`] | when roots and beacon are due; pure |
 //! | [`nack`] | which packets to send once more on request; pure |
 //! | [`pacing`] | when the next packet may go; pure |
-//! | [`driver`] | carousel, pacing and socket together |
+//! | [`feed`] | all of these together: what goes next, and when |
+//! | [`driver`] | that, clock and socket together |
 //! | [`relay`] | passes on what verified |
 //! | [`report`] | what the operator is told |
 //! | [`commands`] | the command line |
@@ -22,10 +25,13 @@ pub mod carousel;
 pub mod clock;
 pub mod commands;
 pub mod driver;
+pub mod feed;
 pub mod nack;
+pub mod notices;
 pub mod pacing;
 pub mod relay;
 pub mod release;
 pub mod report;
 pub mod source;
+pub mod statements;
 mod timer;

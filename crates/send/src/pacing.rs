@@ -59,6 +59,16 @@ impl Pace {
         }
     }
 
+    /// Time that a packet of `octets` takes.
+    #[must_use]
+    pub fn time_of(&self, octets: usize) -> Duration {
+        match self {
+            Self::Rate(rate) => Duration::from_nanos((octets as u64 * 8).saturating_mul(NANOS) / rate.get()),
+            Self::Delay(delay) => *delay,
+            Self::Unlimited => Duration::ZERO,
+        }
+    }
+
     /// The pace of a layer that has one part in `parts` of it.
     #[must_use]
     pub fn part(self, parts: u32) -> Self {

@@ -1,4 +1,4 @@
-//! Passes on what verified: from groups or another relay to a local group or to listed hosts (spec §8 \[C-10 .. C-15\]).
+//! Passes on what verified: from groups or another relay to a local group or to listed hosts (spec §8 \[C-10 .. C-16, C-18\]).
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -24,8 +24,8 @@ use std::time::Duration;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::session::{Verifier, VerifierConfig};
 use fleetcast_core::time::Instant;
-use fleetcast_core::trust::Verified;
-use fleetcast_core::wire::{COUNT_MASK, Header, Packet};
+use fleetcast_core::trust::{Trust, Verified};
+use fleetcast_core::wire::{COUNT_MASK, Header, Object, Packet, StatementKind};
 
 use crate::batch::Batch;
 use queue::Queue;
@@ -66,6 +66,10 @@ pub struct Counters {
     pub received: u64,
     /// Packets that verified.
     pub verified: u64,
+    /// Roots among them.
+    pub roots: u64,
+    /// Beacons among them.
+    pub beacons: u64,
     /// Keyed by code, of which there are few: nothing a sender does makes a new one.
     dropped: BTreeMap<&'static str, u64>,
 }
@@ -111,6 +115,11 @@ impl Relay {
         let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         verifier.handle_packet(Instant::from_micros(micros), source, packet, &mut |packet| {
             counters.verified += 1;
+            match packet.header.object {
+                Object::Statement { kind: StatementKind::Root, .. } => counters.roots += 1,
+                Object::Statement { kind: StatementKind::Beacon, .. } => counters.beacons += 1,
+                _ => {}
+            }
             if window.contains(now, &packet) {
                 counters.drop("duplicate");
             } else if queue.push(now, source, packet) {
@@ -141,6 +150,12 @@ impl Relay {
     /// The releases that go on.
     pub fn manifests(&self) -> impl Iterator<Item = &Verified<Manifest>> {
         self.verifier.manifests()
+    }
+
+    /// Whose statements go on, by the roots that have come.
+    #[must_use]
+    pub const fn trust(&self) -> &Trust {
+        self.verifier.trust()
     }
 
     /// What came and how much of it verified.

@@ -7,10 +7,11 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use fleetcast_cli::Lines;
+use fleetcast_core::beacon::Beacon;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::nack;
+use crate::{nack, statements};
 
 /// Version of the JSON form.
 const VERSION: u8 = 1;
@@ -35,7 +36,10 @@ pub enum Event {
         #[serde(flatten)]
         sent: Sent,
     },
-    /// The system cannot send for now; the carousel waits where it is and tries again.
+    /// Another beacon is sent from now on.
+    Beacon(BeaconFacts),
+    /// Something is wrong that does not keep the carousel from going on; if the system cannot send for now, it waits where it is and
+    /// tries again.
     Warning {
         /// The word for it.
         code: &'static str,
@@ -61,9 +65,9 @@ pub enum Event {
         /// What of it went on each layer, from the base layer up; empty if there is only one.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         layers: Vec<LayerSent>,
-        /// Requests and answers, if requests are heard.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        nack: Option<nack::Counts>,
+        /// What of it went out of turn.
+        #[serde(flatten)]
+        beside: Beside,
     },
 }
 
@@ -95,9 +99,40 @@ pub struct Ready {
     pub cycle_octets: u64,
     /// Octets of UDP payload of the longest packet.
     pub max_packet: usize,
+    /// Versions of the roots that are sent, in order, if there are some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<u16>,
+    /// The beacon, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beacon: Option<BeaconFacts>,
     /// Where requests are heard, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nack: Option<String>,
+}
+
+/// A beacon, in seconds of Unix time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BeaconFacts {
+    /// When it was made.
+    pub issued: u64,
+    /// Until when it holds.
+    pub until: u64,
+    /// Version of the newest root, by what it says.
+    pub root: u16,
+}
+
+impl From<&Beacon> for BeaconFacts {
+    fn from(beacon: &Beacon) -> Self {
+        Self { issued: beacon.issued, until: beacon.until, root: beacon.root }
+    }
+}
+
+/// Says how long it is good for.
+impl fmt::Display for BeaconFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let validity = Duration::from_secs(self.until.saturating_sub(self.issued));
+        write!(f, "beacon issued at {}, good for {}", self.issued, HumanDuration(validity))
+    }
 }
 
 /// A layer of several.
@@ -131,6 +166,17 @@ pub struct Sent {
     pub seconds: f64,
 }
 
+/// What went between the packets of the carousel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Beside {
+    /// Roots and beacons, if there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statements: Option<statements::Counts>,
+    /// Requests and answers, if requests are heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nack: Option<nack::Counts>,
+}
+
 /// How far the carousel is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Progress {
@@ -146,9 +192,9 @@ pub struct Progress {
     /// What of it went on each layer, from the base layer up; empty if there is only one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerSent>,
-    /// Requests and answers, if requests are heard.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nack: Option<nack::Counts>,
+    /// What of it went out of turn.
+    #[serde(flatten)]
+    pub beside: Beside,
 }
 
 /// An event of any command as a line of JSON.
@@ -248,15 +294,17 @@ fn tell_line(event: &Event) {
         Event::Reopened { interface, source } => {
             fleetcast_cli::note(format_args!("found interface {interface} again, sending from {source}"));
         }
-        Event::Stopped { reason, cycles, sent, nack, .. } => {
-            let asked = nack.as_ref().map(|nack| format!(", {} requests, {} answers", nack.requests, nack.answers));
+        Event::Beacon(beacon) => fleetcast_cli::note(format_args!("sending another {beacon}")),
+        Event::Stopped { reason, cycles, sent, beside, .. } => {
+            let asked =
+                beside.nack.as_ref().map(|nack| format!(", {} requests, {} answers", nack.requests, nack.answers));
             let asked = asked.unwrap_or_default();
             fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}{asked}"));
         }
     }
 }
 
-/// Two lines for people, one for each layer if there are several, and one where requests are heard.
+/// Two lines for people, and one each for layers if there are several, roots, and where requests are heard.
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signatures = if self.verified { "signatures verified" } else { "signatures not checked here" };
@@ -267,6 +315,12 @@ impl fmt::Display for Ready {
         for (number, Layer { group, pace }) in self.layers.iter().enumerate() {
             write!(f, "\nlayer {number}: {group} at {pace}")?;
         }
+        match &self.roots[..] {
+            [] => {}
+            [root] => write!(f, "\nroot {root}")?,
+            [first, .., last] => write!(f, "\nroots {first} to {last}")?,
+        }
+        self.beacon.map_or(Ok(()), |beacon| write!(f, ", {beacon}"))?;
         self.nack.as_ref().map_or(Ok(()), |at| write!(f, "\nanswering requests to {at}"))
     }
 }

@@ -1,6 +1,9 @@
 //! Limits on what unverified statements may cost: verifications a second, and a memory of what came of them.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::time::Instant;
+use crate::wire::StatementKind;
 
 /// Shares of the budget. Sources that meet in one are in different ones after [`PERIOD`]: a flood keeps nobody out for long.
 const SHARES: usize = 128;
@@ -85,6 +88,12 @@ pub(super) struct Remembered {
 impl Remembered {
     pub(super) const fn new() -> Self {
         Self { digests: [[0; 16]; REMEMBERED], next: 0 }
+    }
+
+    /// By what a statement is remembered: all its octets, and the kind as which it came. Those of one kind, sent as another, do not
+    /// verify, which says nothing about them.
+    pub(super) fn digest(kind: StatementKind, statement: &[u8]) -> [u8; 32] {
+        Sha256::new().chain_update([kind as u8]).chain_update(statement).finalize().into()
     }
 
     pub(super) fn contains(&self, digest: &[u8; 32]) -> bool {

@@ -41,7 +41,7 @@ impl Receiver {
                 count(&mut self.counters.duplicates);
                 return Ok(());
             }
-            let digest = Sha256::digest(statement).into();
+            let digest = Remembered::digest(kind, statement);
             if self.unsuitable.contains(&payload_digest) || self.refused.contains(&digest) {
                 return Err("refused-before");
             }

@@ -1,4 +1,4 @@
-//! Verifies packets of several releases at once for somebody who passes them on: a relay (spec §8 \[C-10, C-12\]).
+//! Verifies packets of several releases at once for somebody who passes them on: a relay (spec §8 \[C-10, C-12, C-18\]).
 //!
 //! What a [`Receiver`](super::Receiver) decides for its device is not asked here, only whether a packet is genuine. Memory does not grow
 //! with images: of each release the newest 256 pages and parity pages are kept, and chunks that came before their page wait in one
@@ -9,7 +9,9 @@
 //! | candidate | its manifest verifies | its first chunk verifies; or another manifest needs the place (the lowest sequence goes first, or one that has waited long) |
 //! | carried | its first chunk verifies | a chunk of another verifies that needs the place (an idle one goes first, else the lowest sequence, if it is lower) |
 
-use alloc::collections::VecDeque;
+mod chain;
+mod statements;
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -22,16 +24,14 @@ use super::staging::Staging;
 use crate::beacon::Beacon;
 use crate::manifest::Manifest;
 use crate::time::Instant;
-use crate::trust::{Envelope, Statement, Trust, Verified, tsi_of, verify};
+use crate::trust::{Trust, Verified};
 use crate::wire::{HEADER_LEN, Header, Object, Packet, StatementKind, Tsi};
-use sha2::{Digest as _, Sha256};
+use chain::Chain;
 
 /// Releases that may wait for their first chunk.
 const MAX_CANDIDATES: usize = 8;
 /// For how long nothing but a higher sequence takes their place.
 const CANDIDATE_FOR: Duration = Duration::from_secs(10);
-/// Roots that can be told from others; older ones are not passed on \[C-12\].
-const MAX_ROOTS: usize = 1024;
 /// Without a chunk for so long, a release gives way to any other.
 const IDLE: Duration = Duration::from_mins(1);
 
@@ -56,9 +56,7 @@ pub struct VerifierConfig {
 /// those of one below as many others as can be carried, `no-page` chunks whose page has not come.
 #[derive(Debug)]
 pub struct Verifier {
-    trust: Trust,
-    /// SHA-256 of the roots that it began with or that have followed, the newest last.
-    roots: VecDeque<[u8; 32]>,
+    chain: Chain,
     beacon: Option<Verified<Beacon>>,
     releases: usize,
     max_packet: usize,
@@ -66,9 +64,9 @@ pub struct Verifier {
     candidates: Vec<Waiting>,
     /// Verified pages of candidates, and chunks of carried releases that came before their page.
     staging: Staging,
-    /// Statements that did not verify, by the SHA-256 of all their octets \[S-10\].
+    /// Statements that did not verify, all their octets \[S-10\].
     refused: Remembered,
-    /// Those that did; of a release there may be several, with other signatures around the same payload.
+    /// Those that did; there may be several with other signatures around the same payload.
     genuine: Remembered,
     budget: Budget,
     counters: Counters,
@@ -87,8 +85,7 @@ impl Verifier {
     pub fn new(config: VerifierConfig) -> Self {
         let payload_len = config.max_packet.saturating_sub(HEADER_LEN);
         Self {
-            roots: config.trust.root().map(|root| Sha256::digest(root.statement()).into()).into_iter().collect(),
-            trust: config.trust,
+            chain: Chain::new(config.trust),
             beacon: None,
             releases: config.releases.max(1),
             max_packet: config.max_packet,
@@ -111,14 +108,10 @@ impl Verifier {
         count(&mut self.counters.datagrams);
         let tsi = packet.header.tsi;
         let result = if let Object::Statement { kind, number } = packet.header.object {
-            // Under whose TSI a root or beacon comes is not signed: it goes on under that of a carried release only.
-            let is_carried = self.carried.iter().any(|carried| carried.manifest.tsi() == tsi);
-            let mut keep = |_: Packet<'_>| {};
-            let pass_on: &mut dyn FnMut(Packet<'_>) = if is_carried { pass } else { &mut keep };
             match kind {
                 StatementKind::Manifest => self.handle_manifest(now, source, packet, pass),
-                StatementKind::Root => self.handle_root(now, source, number, packet, pass_on),
-                StatementKind::Beacon => self.handle_beacon(now, source, packet, pass_on),
+                StatementKind::Root => self.handle_root(now, source, number, packet, pass),
+                StatementKind::Beacon => self.handle_beacon(now, source, packet, pass),
             }
         } else if let Some(index) = self.carried.iter().position(|carried| carried.manifest.tsi() == tsi) {
             self.handle_carried(index, now, source, packet, pass)
@@ -137,164 +130,22 @@ impl Verifier {
         self.carried.iter().map(|carried| &carried.manifest)
     }
 
+    /// Whose statements count, by the roots that have come.
+    #[must_use]
+    pub const fn trust(&self) -> &Trust {
+        self.chain.trust()
+    }
+
+    /// The newest beacon.
+    #[must_use]
+    pub const fn beacon(&self) -> Option<&Verified<Beacon>> {
+        self.beacon.as_ref()
+    }
+
     /// What came and what was dropped.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
-    }
-
-    /// Passes the manifest of a carried release. One that has not verified yet, all its octets, is verified first: signatures that
-    /// have not are not passed on around a payload that has.
-    fn handle_manifest(
-        &mut self,
-        now: Instant,
-        source: u64,
-        packet: Packet<'_>,
-        pass: &mut dyn FnMut(Packet<'_>),
-    ) -> Result<(), &'static str> {
-        let envelope = Envelope::parse(packet.payload).map_err(|e| e.code())?;
-        let payload_digest: [u8; 32] = Sha256::digest(envelope.payload()).into();
-        if tsi_of(&payload_digest) != packet.header.tsi {
-            return Err("tsi");
-        }
-        let is_same = |manifest: &Verified<Manifest>| *manifest.payload_digest() == payload_digest;
-        let is_carried = self.manifests().any(is_same);
-        let is_known = is_carried || self.candidates.iter().any(|waiting| is_same(&waiting.candidate.manifest));
-        let digest = Sha256::digest(packet.payload).into();
-        if !(is_known && self.genuine.contains(&digest)) {
-            let manifest = self.verify::<Manifest>(now, source, &envelope, packet.payload, &digest)?;
-            let largest = manifest.components.iter().map(|c| c.geometry.max_packet_len()).max();
-            if largest.is_some_and(|len| len > self.max_packet) {
-                self.refused.insert(&digest);
-                return Err("packet-size");
-            }
-            self.genuine.insert(&digest);
-            if !is_known {
-                return self.make_candidate(now, manifest);
-            }
-        }
-        if is_carried {
-            pass(packet);
-        } else {
-            count(&mut self.counters.duplicates);
-        }
-        Ok(())
-    }
-
-    /// Passes a root of the chain; the one that follows is trusted from then on.
-    fn handle_root(
-        &mut self,
-        now: Instant,
-        source: u64,
-        number: u16,
-        packet: Packet<'_>,
-        pass: &mut dyn FnMut(Packet<'_>),
-    ) -> Result<(), &'static str> {
-        let digest: [u8; 32] = Sha256::digest(packet.payload).into();
-        let version = self.trust.version();
-        if number <= version {
-            let known = self.roots.iter().rev().nth(version.saturating_sub(number).into());
-            if known != Some(&digest) {
-                return Err("root-version");
-            }
-            pass(packet);
-            return Ok(());
-        }
-        let envelope = Envelope::parse(packet.payload).map_err(|e| e.code())?;
-        self.afford(now, source, StatementKind::Root, &envelope, &digest)?;
-        if let Err(e) = self.trust.step(packet.payload) {
-            self.refused.insert(&digest);
-            return Err(e.code());
-        }
-        if self.roots.len() >= MAX_ROOTS {
-            self.roots.pop_front();
-        }
-        self.roots.push_back(digest);
-        (self.refused, self.genuine) = (Remembered::new(), Remembered::new());
-        let Self { trust, carried, candidates, beacon, .. } = self;
-        let is_valid = |manifest: &Verified<Manifest>| verify::<Manifest>(manifest.statement(), trust).is_ok();
-        carried.retain(|carried| is_valid(&carried.manifest));
-        candidates.retain(|waiting| is_valid(&waiting.candidate.manifest));
-        beacon.take_if(|beacon| verify::<Beacon>(beacon.statement(), trust).is_err());
-        pass(packet);
-        Ok(())
-    }
-
-    /// Passes the newest beacon.
-    fn handle_beacon(
-        &mut self,
-        now: Instant,
-        source: u64,
-        packet: Packet<'_>,
-        pass: &mut dyn FnMut(Packet<'_>),
-    ) -> Result<(), &'static str> {
-        if self.beacon.as_ref().is_none_or(|newest| newest.statement() != packet.payload) {
-            let envelope = Envelope::parse(packet.payload).map_err(|e| e.code())?;
-            let digest = Sha256::digest(packet.payload).into();
-            let beacon = self.verify::<Beacon>(now, source, &envelope, packet.payload, &digest)?;
-            if self.beacon.as_ref().is_some_and(|newest| newest.issued >= beacon.issued) {
-                self.refused.insert(&digest);
-                return Err("beacon-replay");
-            }
-            self.beacon = Some(beacon);
-        }
-        pass(packet);
-        Ok(())
-    }
-
-    /// Verifies a statement, or gives the word for why it is dropped.
-    fn verify<T: Statement>(
-        &mut self,
-        now: Instant,
-        source: u64,
-        envelope: &Envelope<'_>,
-        statement: &[u8],
-        digest: &[u8; 32],
-    ) -> Result<Verified<T>, &'static str> {
-        self.afford(now, source, T::KIND, envelope, digest)?;
-        verify(statement, &self.trust).map_err(|e| {
-            self.refused.insert(digest);
-            e.code()
-        })
-    }
-
-    /// Whether a statement is worth verifying, or the word for why it is dropped.
-    fn afford(
-        &mut self,
-        now: Instant,
-        source: u64,
-        kind: StatementKind,
-        envelope: &Envelope<'_>,
-        digest: &[u8; 32],
-    ) -> Result<(), &'static str> {
-        if self.refused.contains(digest) {
-            return Err("refused-before");
-        }
-        match self.trust.cost(kind, envelope) {
-            0 => Err("threshold"),
-            cost if self.budget.take(now, source, cost) => Ok(()),
-            _ => Err("budget"),
-        }
-    }
-
-    /// Lets a release wait for its first chunk, if there is room for it.
-    fn make_candidate(&mut self, now: Instant, manifest: Verified<Manifest>) -> Result<(), &'static str> {
-        let trees = manifest.trees().map_err(|_| "geometry")?;
-        if self.candidates.len() >= MAX_CANDIDATES {
-            let has_waited = |waiting: &Waiting| now.since(waiting.since) >= CANDIDATE_FOR;
-            let victim = self.candidates.iter().enumerate().min_by_key(|(_, waiting)| {
-                let sequence = waiting.candidate.manifest.sequence;
-                (!has_waited(waiting), sequence)
-            });
-            let (index, victim) = victim.ok_or("outnumbered")?;
-            if !has_waited(victim) && victim.candidate.manifest.sequence >= manifest.sequence {
-                return Err("outnumbered");
-            }
-            let victim = self.candidates.swap_remove(index).candidate.manifest.tsi();
-            self.staging.retain(|tsi| tsi != victim);
-        }
-        self.candidates.push(Waiting { candidate: Candidate { manifest, trees }, since: now });
-        Ok(())
     }
 
     /// Keeps a candidate's pages; its first right chunk makes it a carried one.

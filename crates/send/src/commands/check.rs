@@ -8,12 +8,16 @@ use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
 use super::release::ReleaseArgs;
+use crate::driver;
+use crate::notices::Notices;
+use crate::report::{BeaconFacts, Event};
 use crate::source::Source;
 
 /// Check a release and its images without sending
 ///
 /// Checks every page against the manifest and every image against its pages, its length and its SHA-256. Computes all
-/// repair chunks and checks them as well. Then prints what would be sent.
+/// repair chunks and checks them as well. Then prints what would be sent, and warns if devices would refuse the release by the
+/// beacon.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +25,11 @@ Examples:
     fleetcast-send check box.fleetcast --image boot=boot.img --image rootfs=rootfs.img \\
         --trust release-key.pub.pem
 
-Exit codes: 0 all is right, 1 failed, 2 wrong usage, 3 release or images refused.")]
+  The same by roots and a beacon that go with it:
+    fleetcast-send check app.fleetcast --image app.img \\
+        --root 1.root --root 2.root --beacon current.beacon
+
+Exit codes: 0 all is right, 1 failed, 2 wrong usage, 3 release, images, roots or beacon refused.")]
 pub(super) struct Args {
     #[command(flatten)]
     release: ReleaseArgs,
@@ -49,6 +57,10 @@ struct Facts {
     cycle_packets: u64,
     cycle_octets: u64,
     max_packet: usize,
+    /// Versions of the roots that go along.
+    roots: Vec<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beacon: Option<BeaconFacts>,
 }
 
 #[derive(Serialize)]
@@ -64,14 +76,21 @@ struct ComponentFacts {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let source = self.release.open(self.json)?;
-        let facts = Facts::new(&source, self.release.verifies());
+        let (source, mut notices) = self.release.open(self.json)?;
+        let facts = Facts::new(&source, self.release.verifies(), notices.as_ref());
+        if let Some(notices) = &mut notices {
+            for concern in notices.concerns(source.release().manifest(), driver::unix_now()) {
+                if let Event::Warning { reason, .. } = concern {
+                    fleetcast_cli::warn(reason);
+                }
+            }
+        }
         if self.json { fleetcast_cli::out_json(&facts) } else { fleetcast_cli::out(&facts.text()) }
     }
 }
 
 impl Facts {
-    fn new(source: &Source, verified: bool) -> Self {
+    fn new(source: &Source, verified: bool, notices: Option<&Notices>) -> Self {
         let manifest = source.release().manifest();
         let component = |c: &fleetcast_core::manifest::Component| ComponentFacts {
             name: c.name.to_string(),
@@ -96,6 +115,8 @@ impl Facts {
             cycle_packets: source.volume().packets,
             cycle_octets: source.volume().octets,
             max_packet: source.max_packet(),
+            roots: notices.map(Notices::versions).unwrap_or_default(),
+            beacon: notices.and_then(Notices::facts),
         }
     }
 
@@ -111,7 +132,14 @@ impl Facts {
         );
         line("session", self.tsi.clone());
         line("manifest", self.manifest.clone());
-        line("signatures", if self.verified { "verified" } else { "not checked: no --trust" }.into());
+        line("signatures", if self.verified { "verified" } else { "not checked: no --trust, no --root" }.into());
+        if !self.roots.is_empty() {
+            let roots: Vec<_> = self.roots.iter().map(ToString::to_string).collect();
+            line("roots", format!("{}, each signed by the one before it", roots.join(" ")));
+        }
+        if let Some(beacon) = &self.beacon {
+            line("beacon", beacon.to_string());
+        }
         line("vendor", self.vendor.clone());
         line("classes", self.classes.join(" "));
         for c in &self.components {

@@ -12,7 +12,7 @@ use fleetcast_net::{
 };
 
 use super::path::PathArgs;
-use super::release::trusted_keys;
+use super::release::{trusted_keys, trusted_root};
 use super::run::{not_opened, stop_signal};
 use crate::pacing::{Pace, Pacer};
 use crate::relay::downstream::{Downstream, send_buffer};
@@ -30,10 +30,11 @@ const MIN_RATE: u64 = 64_000;
 ///
 /// Hears groups on an interface, or another relay by unicast, checks every packet as a device does, and sends on what is genuine and
 /// nothing else: to a local group, or by unicast to other relays. Packets stay as they are but for their count. It holds public keys only,
-/// and its memory does not grow with the images. What cannot be sent in time is dropped, chunks before manifests and pages: the
-/// carousel repeats it.
+/// or a root, passes on roots and beacons too, and drops a release when a root ends the trust in its keys. Its memory does not grow with
+/// the images. What cannot be sent in time is dropped, chunks before manifests and pages: the carousel repeats it.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
+#[command(group(ArgGroup::new("trusted").required(true).multiple(true)))]
 #[command(group(ArgGroup::new("heard").required(true).multiple(true)))]
 #[command(group(ArgGroup::new("destinations").required(true).multiple(true)))]
 #[command(after_help = "\
@@ -51,16 +52,21 @@ Examples:
         --group 239.255.70.67:4701 --interface eth1
 
 A packet that comes twice within 0.4 s, by two ways or from two senders, goes on once; so relays in a circle do no harm.
-Events (--json): ready, release, progress (each second), quiet, warning, rejoined, reopened, stopped.
-Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 wrong usage.")]
+Events (--json): ready, release, root, progress (each second), quiet, warning, rejoined, reopened, stopped.
+Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 wrong usage, 3 root refused.")]
 pub(super) struct Args {
     /// Public key that must have signed a release; may be repeated
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", group = "trusted")]
     trust: Vec<PathBuf>,
 
     /// How many of the keys must have signed
     #[arg(long, value_name = "M", default_value_t = 1)]
     threshold: u8,
+
+    /// Root to start from, with all that follow it as they come: give the oldest that a device behind the relay was made with,
+    /// for older ones are not passed on. It walks anew at each start
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["trust", "threshold"], group = "trusted")]
+    root: Option<PathBuf>,
 
     /// Multicast group and UDP port to hear; may be repeated, as for a session in layers
     #[arg(long, value_name = "ADDR:PORT", requires = "upstream_interface", group = "heard")]
@@ -117,7 +123,10 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let trust = trusted_keys(&self.trust, self.threshold)?;
+        let trust = match &self.root {
+            Some(path) => trusted_root(path)?,
+            None => trusted_keys(&self.trust, self.threshold)?,
+        };
         let seed = getrandom::u64();
         let seed = seed.map_err(|e| CommandError::failed(format!("no random numbers from the system: {e}")))?;
         let config = VerifierConfig {
@@ -134,7 +143,8 @@ impl Args {
 
     async fn relay(&self, config: VerifierConfig) -> Result<(), CommandError> {
         let memberships = self.memberships()?;
-        let mut ready = Ready { upstream: Vec::new(), downstream: Vec::new(), rate: self.rate.get() };
+        let (rate, root) = (self.rate.get(), config.trust.version());
+        let mut ready = Ready { upstream: Vec::new(), downstream: Vec::new(), rate, root };
         let mut downstream = self.downstream(&memberships, &mut ready)?;
         let mut upstream = self.upstream(memberships, &mut ready)?;
         let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;

@@ -16,19 +16,20 @@ use super::path::PathArgs;
 use super::release::ReleaseArgs;
 use crate::carousel::{Carousel, Phase};
 use crate::clock::{Clock, Share};
-use crate::driver::{self, Desk, End, RunError};
+use crate::driver::{self, Desk, End, Plan, RunError};
 use crate::nack::Answers;
+use crate::notices::Notices;
 use crate::pacing::Pace;
-use crate::report::{Layer, Rate, Ready, Reporter};
+use crate::report::{Event, Layer, Rate, Ready, Reporter};
 use crate::source::{CellError, Source};
 use groups::{GroupArgs, Groups};
 
 /// Send a release, for ever or for some cycles
 ///
 /// First checks all of the release and its images, as `check` does, and sends nothing if anything is wrong. Then sends
-/// manifest, pages, chunks and repair chunks in an endless loop. Devices may join at any moment. All files stay open:
+/// manifest, pages, chunks and repair chunks in an endless loop. Devices may join at any moment. Release and images stay open:
 /// replacing one changes nothing until the program is started again, and one that is written to stops the carousel before
-/// anything wrong is sent.
+/// anything wrong is sent. Roots go along every ten seconds and the beacon every two, both more rarely where the rate is low.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -48,12 +49,16 @@ Examples:
     fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 --layers 4 \\
         --interface eth1 --rate 8M
 
+  With the roots that lead to the keys that sign today, and a beacon that a timer signs anew:
+    fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 --interface eth1 \\
+        --root 1.root --root 2.root --root 3.root --beacon current.beacon
+
   Answer devices that ask for what they lack, with a tenth of the packets at most:
     fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
         --interface eth1 --nack 239.255.70.68:4702 --nack-share 10
 
 Exit codes: 0 stopped or all cycles sent, 1 failed, or stopped before all --cycles were sent,
-2 wrong usage, 3 release or images refused, before or while they are sent.")]
+2 wrong usage, 3 release, images, roots or beacon refused, before or while they are sent.")]
 pub(super) struct Args {
     #[command(flatten)]
     release: ReleaseArgs,
@@ -122,8 +127,8 @@ impl Args {
         // Before the images, which take long to check.
         let groups = self.groups.groups()?;
         let sender = runtime.block_on(async { self.sender(&groups) })?;
-        let source = self.release.open(self.json)?;
-        runtime.block_on(self.send(&groups, sender, source))
+        let (source, notices) = self.release.open(self.json)?;
+        runtime.block_on(self.send(&groups, sender, source, notices))
     }
 
     fn sender(&self, groups: &Groups) -> Result<Sender, CommandError> {
@@ -141,12 +146,23 @@ impl Args {
         self.packet_delay.unwrap_or(self.rate)
     }
 
-    async fn send(&self, groups: &Groups, mut sender: Sender, source: Source) -> Result<(), CommandError> {
+    async fn send(
+        &self,
+        groups: &Groups,
+        mut sender: Sender,
+        source: Source,
+        mut notices: Option<Notices>,
+    ) -> Result<(), CommandError> {
         let (pace, layers) = (self.pace(), groups.layers);
         let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
         let desk = self.desk(groups, &source, sender.interface())?;
         let reporter = Reporter::new(self.json);
-        reporter.tell(&crate::report::Event::Ready(self.ready(&source, &sender, groups)));
+        reporter.tell(&Event::Ready(self.ready(&source, &sender, groups, notices.as_ref())));
+        if let Some(notices) = &mut notices {
+            for concern in notices.concerns(source.release().manifest(), driver::unix_now()) {
+                reporter.tell(&concern);
+            }
+        }
 
         let every = pace.part(layers.rate()).statement_every(source.max_packet());
         let mut carousel = Carousel::layered(source, layers, self.start.phase()?, every);
@@ -156,7 +172,8 @@ impl Args {
             carousel.lock(clock, driver::unix_now());
         }
         let mut tell = |event: &_| reporter.tell(event);
-        let end = driver::run(&mut carousel, &mut sender, pace, self.cycles, desk, stop, &mut tell).await;
+        let plan = Plan { pace, cycles: self.cycles, desk, notices };
+        let end = driver::run(&mut carousel, &mut sender, plan, stop, &mut tell).await;
         match (end, self.cycles) {
             (Ok(End::Stopped), Some(cycles)) => {
                 Err(CommandError::failed(format!("stopped with {} of {cycles} cycles complete", carousel.progress().0)))
@@ -180,7 +197,7 @@ impl Args {
         Desk::open(at, interface, answers).map(Some).map_err(CommandError::failed)
     }
 
-    fn ready(&self, source: &Source, sender: &Sender, groups: &Groups) -> Ready {
+    fn ready(&self, source: &Source, sender: &Sender, groups: &Groups, notices: Option<&Notices>) -> Ready {
         let manifest = source.release().manifest();
         let layer = |(number, group): (u8, std::net::SocketAddr)| Layer {
             group: group.to_string(),
@@ -199,6 +216,8 @@ impl Args {
             cycle_packets: source.volume().packets,
             cycle_octets: source.volume().octets,
             max_packet: source.max_packet(),
+            roots: notices.map(Notices::versions).unwrap_or_default(),
+            beacon: notices.and_then(Notices::facts),
             nack: self.nack.map(|at| at.to_string()),
         }
     }

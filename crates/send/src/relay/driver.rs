@@ -65,7 +65,15 @@ pub async fn run(
     tell: &mut dyn FnMut(&Event),
 ) -> Result<(), RelayError> {
     let origin = Instant::now();
-    let watch = Watch { next: TICK, octets: 0, verified: 0, since: Duration::ZERO, is_told: false, known: Vec::new() };
+    let watch = Watch {
+        next: TICK,
+        octets: 0,
+        verified: 0,
+        since: Duration::ZERO,
+        is_told: false,
+        known: Vec::new(),
+        root: relay.trust().version(),
+    };
     let mut drive = Drive { relay, upstream, downstream, pacer, origin, watch, tell };
     let result = drive.run(stop).await;
     let reason = result.as_ref().map_or_else(RelayError::code, |()| "signal");
@@ -96,6 +104,8 @@ struct Watch {
     is_told: bool,
     /// Payload digests of the releases that were told.
     known: Vec<[u8; 32]>,
+    /// Version of the root that was told.
+    root: u16,
 }
 
 impl Drive<'_> {
@@ -145,6 +155,11 @@ impl Drive<'_> {
         if let Some(event) = self.upstream.follow_interface() {
             (self.tell)(&event);
         }
+        let root = self.relay.trust().version();
+        if root != self.watch.root {
+            self.watch.root = root;
+            (self.tell)(&Event::Root { version: root });
+        }
         self.tell_releases();
         self.tell_quiet(now);
         let totals = self.totals();
@@ -152,7 +167,8 @@ impl Drive<'_> {
         let rate = u128::from(totals.octets - self.watch.octets) * 8_000_000 / micros;
         self.watch.octets = totals.octets;
         let releases = self.relay.manifests().map(|manifest| manifest.sequence).collect();
-        (self.tell)(&Event::Progress(Progress { rate: u64::try_from(rate).unwrap_or(u64::MAX), releases, totals }));
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        (self.tell)(&Event::Progress(Progress { rate, releases, root, totals }));
     }
 
     fn tell_releases(&mut self) {
@@ -194,6 +210,11 @@ impl Drive<'_> {
                  interface are right, and that no firewall or switch (IGMP snooping) is in between"
                     .into()
             }
+            _ if dropped.contains_key("root-version") && self.relay.manifests().next().is_none() => format!(
+                "roots come, but not the one that follows root {}: have the sender send all of them, or start the relay from a \
+                 later one",
+                self.relay.trust().version()
+            ),
             Some((code, count)) => format!("of all packets so far most were dropped for {code} ({count})"),
             None => "no packet comes any more".into(),
         }
@@ -208,6 +229,8 @@ impl Drive<'_> {
         Totals {
             received: counters.received,
             verified: counters.verified,
+            roots: counters.roots,
+            beacons: counters.beacons,
             packets: sent.packets,
             octets: sent.octets,
             failed: sent.failed,

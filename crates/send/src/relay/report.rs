@@ -28,6 +28,11 @@ pub enum Event {
         /// Its TSI, by which packet tools know the session.
         tsi: String,
     },
+    /// A root has followed; from now on its keys count.
+    Root {
+        /// Its version.
+        version: u16,
+    },
     /// What it does; every second.
     Progress(Progress),
     /// Nothing has verified for a while.
@@ -73,6 +78,8 @@ pub struct Ready {
     pub downstream: Vec<String>,
     /// Most bits of UDP payload a second, to each.
     pub rate: u64,
+    /// Version of the root it begins with; 0 with keys alone.
+    pub root: u16,
 }
 
 /// What was done so far.
@@ -82,6 +89,10 @@ pub struct Totals {
     pub received: u64,
     /// Packets that verified.
     pub verified: u64,
+    /// Roots among them.
+    pub roots: u64,
+    /// Beacons among them.
+    pub beacons: u64,
     /// Packets sent, to all destinations together.
     pub packets: u64,
     /// Their octets of UDP payload.
@@ -103,6 +114,8 @@ pub struct Progress {
     pub rate: u64,
     /// Sequence numbers of the releases that go on.
     pub releases: Vec<u64>,
+    /// Version of the newest root; 0 with keys alone.
+    pub root: u16,
     /// What was done so far.
     #[serde(flatten)]
     pub totals: Totals,
@@ -154,9 +167,11 @@ fn tell_line(event: &Event) {
     use fleetcast_cli::{note, warn};
     match event {
         Event::Progress(_) => {}
-        Event::Ready(Ready { upstream, downstream, rate }) => {
-            note(format_args!("from {} to {} at {}", upstream.join(", "), downstream.join(", "), Rate(*rate)));
+        Event::Ready(Ready { upstream, downstream, rate, root }) => {
+            let root = if *root > 0 { format!(", from root {root} on") } else { String::new() };
+            note(format_args!("from {} to {} at {}{root}", upstream.join(", "), downstream.join(", "), Rate(*rate)));
         }
+        Event::Root { version } => note(format_args!("root {version} has followed: its keys count now")),
         Event::Release { version, sequence, tsi } => {
             note(format_args!("passing on release {version} (sequence {sequence}), session {tsi}"));
         }

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use fleetcast_core::wire::{Object, Packet};
+use fleetcast_core::wire::{Header, Object, Packet, StatementKind};
 
 /// Packets that are remembered. Of 20,000 in a window, what goes in 0.4 s at 400 Mbit/s, one in 25 is forgotten early.
 const ENTRIES: usize = 1 << 15;
@@ -36,7 +36,8 @@ impl Window {
 
     /// Whether this packet went within the window before `now`, whatever its packet count and layer.
     ///
-    /// Of manifests all octets count: there may be several with other signatures, and none stands in for another.
+    /// Of statements all octets count: there may be several with other signatures, and none stands in for another. Of roots and
+    /// beacons nothing else does: under whatever TSI one comes, it is the same.
     #[must_use]
     pub fn contains(&self, now: Duration, packet: &Packet<'_>) -> bool {
         let mark = self.mark(packet);
@@ -57,10 +58,13 @@ impl Window {
 
     fn mark(&self, packet: &Packet<'_>) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (self.seed, packet.header.tsi, packet.header.object).hash(&mut hasher);
-        if let Object::Statement { .. } = packet.header.object {
-            packet.payload.hash(&mut hasher);
+        let Header { tsi, object, .. } = packet.header;
+        match object {
+            Object::Statement { kind: StatementKind::Manifest, .. } => (tsi, object, packet.payload).hash(&mut hasher),
+            Object::Statement { kind, .. } => (kind, packet.payload).hash(&mut hasher),
+            _ => (tsi, object).hash(&mut hasher),
         }
+        self.seed.hash(&mut hasher);
         hasher.finish()
     }
 
@@ -76,7 +80,7 @@ fn micros(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fleetcast_core::wire::{Header, Tsi};
+    use fleetcast_core::wire::Tsi;
 
     const HOLD: Duration = Duration::from_millis(400);
 
@@ -107,6 +111,21 @@ mod tests {
         let manifest = |payload| Packet { header: Header { object, ..chunk(0, 0).header }, payload };
         window.insert(HOLD, &manifest(&[1, 2]));
         assert!(window.contains(HOLD, &manifest(&[1, 2])) && !window.contains(HOLD, &manifest(&[1, 3])));
+    }
+
+    #[test]
+    fn a_root_or_beacon_is_the_same_under_any_session() {
+        let mut window = Window::new(HOLD, 3);
+        let statement = |tsi, kind, payload| {
+            let object = Object::Statement { kind, number: u16::from(kind == StatementKind::Root) };
+            Packet { header: Header { tsi: Tsi([tsi; 4]), object, ..chunk(0, 0).header }, payload }
+        };
+        for kind in StatementKind::ALL {
+            window.insert(HOLD, &statement(1, kind, &[1, 2]));
+            let is_one_for_all = kind != StatementKind::Manifest;
+            assert_eq!(window.contains(HOLD, &statement(2, kind, &[1, 2])), is_one_for_all, "{kind:?}");
+            assert!(!window.contains(HOLD, &statement(1, kind, &[1, 3])));
+        }
     }
 
     #[test]

@@ -218,7 +218,7 @@ fn send_by_clock(carousel: &mut Carousel, cycles: u64, unix: &mut Duration, slow
     let until = carousel.progress().0 + cycles;
     while carousel.progress().0 < until {
         batch.clear();
-        moved += u64::from(carousel.is_between_cells() && carousel.follow(*unix));
+        moved += u64::from(carousel.is_between_cells() && carousel.follow(*unix).is_some());
         *unix += Duration::from_nanos(carousel.next_len() as u64 * 800 * slowness);
         carousel.next_packet(&mut batch).unwrap();
     }

@@ -69,6 +69,11 @@ fn a_relay_that_makes_no_sense_is_wrong_usage() {
     ] {
         run(args).failed(2, &[text]);
     }
+    let roots = |args: &[&str]| Done::run(&mut release.command(&[&["relay"], args, &up, &down].concat()));
+    roots(&["--trust", &key, "--root", "1.root"]).failed(2, &["cannot be used with"]);
+    roots(&[]).failed(2, &["--trust"]);
+    roots(&["--root", "release"]).failed(3, &["cannot use root release: not a signed statement"]);
+    roots(&["--root", "no-such-root"]).failed(1, &["cannot use root no-such-root"]);
     run(&[&up, &["--group", "239.1.2.4:5000", "--interface", "nosuch0"]]).failed(1, &["nosuch0", "--interface NAME"]);
     let none = ["relay", "--trust", "no-such-key"];
     Done::run(&mut release.command(&[&none[..], &up, &down].concat())).failed(1, &["no-such-key"]);

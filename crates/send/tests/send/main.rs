@@ -4,9 +4,11 @@
 
 mod carousel;
 mod check;
+mod feed;
 mod fixture;
 mod frame;
 mod link;
+mod notices;
 mod relay;
 mod run;
 mod source;

@@ -4,16 +4,25 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use fleetcast_core::session::VerifierConfig;
-use fleetcast_core::wire::{Header, Object, Packet};
-use fleetcast_netlab::release::{Release, trust};
+use fleetcast_core::freshness::Freshness;
+use fleetcast_core::session::{Config, Receiver, VerifierConfig};
+use fleetcast_core::time::Instant;
+use fleetcast_core::trust::Trust;
+use fleetcast_core::wire::{Header, Object, Packet, StatementKind, Tsi};
+use fleetcast_netlab::authority::{beacon, root, signed_root};
+use fleetcast_netlab::release::{Release, policy, trust};
+use fleetcast_netlab::sim::Store;
 use fleetcast_send::batch::Batch;
 use fleetcast_send::relay::Relay;
 
 const MS: Duration = Duration::from_millis(1);
 
 fn relay(rate: u64) -> Relay {
-    let config = VerifierConfig { trust: trust(), releases: 4, staging: 512, max_packet: 1232, seed: 7 };
+    trusting(trust(), rate)
+}
+
+fn trusting(trust: Trust, rate: u64) -> Relay {
+    let config = VerifierConfig { trust, releases: 4, staging: 512, max_packet: 1232, seed: 7 };
     Relay::new(config, NonZeroU64::new(rate).unwrap())
 }
 
@@ -146,6 +155,83 @@ fn what_waited_too_long_for_its_turn_is_dropped() {
     let mut slow = self::relay(64_000);
     feed(&mut slow, MS, &packets);
     assert!(slow.next_len(MS * 600).is_some());
+}
+
+/// Roots 1 to 3; the release key of the vectors counts from root 3 on.
+fn chain() -> [Vec<u8>; 3] {
+    let roots = [
+        (root(1, &["a"], &["old"], &[]), &["a"][..]),
+        (root(2, &["a"], &["old"], &["beacon"]), &["a"]),
+        (root(3, &["b"], &["release"], &["beacon"]), &["a", "b"]),
+    ];
+    roots.map(|(root, names)| signed_root(&root, names))
+}
+
+fn statement(tsi: u32, kind: StatementKind, number: u16, statement: &[u8]) -> Vec<u8> {
+    let header = Header { layer: 0, count: 0, tsi: Tsi(tsi.to_be_bytes()), object: Object::Statement { kind, number } };
+    [&header.encode()[..], statement].concat()
+}
+
+#[test]
+fn a_beacon_goes_once_a_window_under_whatever_session_it_comes() {
+    let [_, second, _] = chain();
+    let mut relay = trusting(Trust::from_root(&second).unwrap(), 1_000_000_000);
+    let newest = beacon(2, 100, (1, [1; 32]), &["beacon"]);
+    for window in 0..5 {
+        let now = MS * 500 * window;
+        for tsi in 0..1000 {
+            relay.handle_datagram(now, tsi.into(), &statement(tsi, StatementKind::Beacon, 0, &newest));
+            relay.handle_datagram(now, tsi.into(), &statement(tsi, StatementKind::Root, 2, &second));
+        }
+        let sent = take(&mut relay, now);
+        assert_eq!(sent.len(), 2);
+        assert!(sent.iter().all(|packet| packet[20..] == newest[..] || packet[20..] == second[..]));
+    }
+    assert_eq!((relay.counters().roots, relay.counters().beacons), (5, 5));
+    assert_eq!(dropped(&relay, "duplicate"), 2 * 999 * 5);
+    // An older one does not go at all.
+    let older = beacon(2, 99, (1, [1; 32]), &["beacon"]);
+    feed(&mut relay, MS * 9000, &[statement(1, StatementKind::Beacon, 0, &older)]);
+    assert!(take(&mut relay, MS * 9000).is_empty() && dropped(&relay, "beacon-replay") == 1);
+}
+
+#[test]
+fn a_device_behind_a_relay_walks_the_chain_and_takes_the_release_and_the_beacon() {
+    let chain = chain();
+    let first = || Trust::from_root(&chain[0]).unwrap();
+    let mut relay = trusting(first(), 1_000_000_000);
+    let mut device = Receiver::new(Config { trust: first(), policy: policy(), staging: 1024, seed: 7 });
+    let packets = cycle(200_000);
+    let manifest = Packet::decode(&packets[0]).unwrap().payload;
+    let digest = *fleetcast_core::trust::parse_unverified::<fleetcast_core::manifest::Manifest>(manifest)
+        .unwrap()
+        .payload_digest();
+    let tsi = u32::from_be_bytes(header(&packets[0]).tsi.0);
+    let current = statement(tsi, StatementKind::Beacon, 0, &beacon(3, 1_700_000_100, (1, digest), &["beacon"]));
+    let mut store = Store::default();
+    for second in 0..20_u32 {
+        let now = Duration::from_secs(second.into());
+        let mut came = packets.clone();
+        came.push(current.clone());
+        for (version, root) in (1..).zip(&chain) {
+            // Each in a second of its own, and again later: the device may have lost it.
+            if second % 5 == u32::from(version) {
+                came.push(statement(tsi, StatementKind::Root, version, root));
+            }
+        }
+        feed(&mut relay, now, &came);
+        for packet in take(&mut relay, now) {
+            let micros = u64::try_from(now.as_micros()).unwrap();
+            store.carry_out(device.handle_datagram(Instant::from_micros(micros), 1, &packet));
+        }
+        if second < 3 {
+            assert!(device.manifest().is_none(), "valid by root 3 only");
+        }
+    }
+    assert_eq!((relay.trust().version(), device.trust().version()), (3, 3));
+    assert!(device.is_complete());
+    let now = Instant::from_micros(20_000_000);
+    assert!(matches!(device.freshness(now, None), Freshness::Fresh { .. }), "{:?}", device.freshness(now, None));
 }
 
 /// Two relays in a circle, links with a delay of their own: all that is sent on the second link in `cycles` cycles.

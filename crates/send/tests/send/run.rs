@@ -24,27 +24,27 @@ fn group() -> Ipv4Addr {
     Ipv4Addr::new(239, 192 + high, middle, low)
 }
 
-fn to(port: u16) -> Vec<String> {
+pub(crate) fn to(port: u16) -> Vec<String> {
     vec!["--group".into(), format!("{}:{port}", group()), "--interface".into(), "lo".into()]
 }
 
-fn args<'a>(to: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn args<'a>(to: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     to.iter().map(String::as_str).chain(more.iter().copied()).collect()
 }
 
-fn block_on<F: Future>(test: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(test: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { timeout(Duration::from_secs(30), test).await.unwrap() })
 }
 
-fn join(port: u16) -> Receiver {
+pub(crate) fn join(port: u16) -> Receiver {
     let interface = Interface::find("lo").unwrap();
     let membership = Membership { group: group().into(), port, source: None, interface };
     Receiver::join(&[membership], &ReceiveOptions::default()).unwrap()
 }
 
 /// Receives until nothing has come for half a second.
-async fn drain(receiver: &mut Receiver) -> Vec<Vec<u8>> {
+pub(crate) async fn drain(receiver: &mut Receiver) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     let wait = Duration::from_millis(500);
     while let Ok(result) = timeout(wait, receiver.receive(|_, datagram| all.push(datagram.to_vec()))).await {
@@ -53,19 +53,19 @@ async fn drain(receiver: &mut Receiver) -> Vec<Vec<u8>> {
     all
 }
 
-fn end(child: Child) -> Done {
+pub(crate) fn end(child: Child) -> Done {
     child.wait_with_output().unwrap().into()
 }
 
-fn spawn(release: &Release, args: &[&str]) -> Child {
+pub(crate) fn spawn(release: &Release, args: &[&str]) -> Child {
     release.send("run", args).spawn().unwrap()
 }
 
-fn interrupt(child: &Child, signal: Signal) {
+pub(crate) fn interrupt(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-fn events(stdout: &str) -> Vec<Value> {
+pub(crate) fn events(stdout: &str) -> Vec<Value> {
     let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().all(|event| event["v"] == 1));
     events

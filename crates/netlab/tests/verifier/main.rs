@@ -1,6 +1,8 @@
 //! The verifier of a relay: all that is genuine passes, as it came, and nothing else.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod trust;
+
 use std::collections::HashSet;
 
 use fleetcast_core::session::{Verifier, VerifierConfig};
