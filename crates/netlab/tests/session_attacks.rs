@@ -5,7 +5,9 @@ use fleetcast_core::session::{Action, Config, Mark, Receiver};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_core::trust::Envelope;
-use fleetcast_core::wire::{HEADER_LEN, Object, Packet, PageKind};
+use fleetcast_core::wire::{HEADER_LEN, Object, Packet, PageKind, StatementKind};
+use fleetcast_netlab::authority;
+use fleetcast_netlab::bogus::Bogus;
 use fleetcast_netlab::release::{self, Release, trust};
 use fleetcast_netlab::sim::Store;
 
@@ -100,6 +102,28 @@ fn a_flood_of_bogus_statements_costs_few_verifications_and_keeps_no_other_source
     }
     // Of 16 buckets the two sources share one now and then.
     assert!(reached > 80, "{reached} of 100 receivers");
+}
+
+#[test]
+fn fifty_thousand_statements_of_all_kinds_a_second_share_one_budget() {
+    let root = authority::root(1, &["root-1"], &["release"], &["beacon-1"]);
+    let trust = authority::trust(&root, &["root-1"]);
+    let config = Config { trust, policy: release::policy(), staging: 256, seed: 7 };
+    let mut receiver = Receiver::new(config);
+    let object = |kind, number| Object::Statement { kind, number };
+    let kinds = [
+        (Object::MANIFEST, "release"),
+        (object(StatementKind::Root, 2), "root-1"),
+        (object(StatementKind::Beacon, 0), "beacon-1"),
+    ];
+    let mut forms = kinds.map(|(object, key)| Bogus::filling(1232, object, authority::public(key).key_id(), 1));
+    for i in 0..50_000 {
+        let now = Instant::from_micros(i as u64 * 20);
+        assert!(receiver.handle_datagram(now, 1, forms[i % 3].next_packet()).next().is_none());
+    }
+    let (verified, spared) = (receiver.counters().dropped_for("threshold"), receiver.counters().dropped_for("budget"));
+    assert!((8..=16).contains(&verified), "{verified} verifications in a second");
+    assert_eq!(verified + spared + receiver.counters().dropped_for("refused-before"), 50_000);
 }
 
 #[test]

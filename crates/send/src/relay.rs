@@ -48,7 +48,8 @@ const LAYERS: usize = 16;
 
 /// Decides which packets go on. It has no clock and no socket: the caller tells the time since an origin of its own.
 ///
-/// Memory is bounded whatever comes: that of the [`Verifier`], 5 MiB of packets that wait, and half a MiB for what went.
+/// Memory is bounded whatever comes: that of the [`Verifier`], with no more than 1,024 roots, 5 MiB of packets that wait, and half a MiB
+/// for what went.
 #[derive(Debug)]
 pub struct Relay {
     verifier: Verifier,

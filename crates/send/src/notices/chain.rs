@@ -32,10 +32,6 @@ impl Chain {
     ///
     /// [`FileError`] with the first file that cannot be read or is refused; all versions are looked at before any signature, so
     /// that a root that is left out is told as such.
-    ///
-    /// # Panics
-    ///
-    /// Never.
     pub fn open(paths: &[PathBuf]) -> Result<Self, FileError> {
         let mut roots: Vec<SentRoot> = Vec::with_capacity(paths.len());
         for path in paths {

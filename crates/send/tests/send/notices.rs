@@ -1,6 +1,8 @@
 //! Roots and a beacon beside a release, as a user sends them.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::time::{Duration, SystemTime};
 
 use fleetcast_core::manifest::Uuid;
@@ -213,6 +215,49 @@ fn the_chain_goes_out_with_the_beacon_and_one_that_takes_its_place_is_next() {
         assert_eq!(events[0]["roots"], serde_json::json!([1, 2, 3]));
         let counts = &events.last().unwrap()["statements"];
         assert!(counts["roots"].as_u64() >= Some(3) && counts["beacons"].as_u64() >= Some(4), "{counts}");
+    });
+}
+
+#[test]
+fn a_relay_follows_the_roots_and_passes_them_and_the_beacon_on() {
+    block_on(async {
+        let release = release();
+        let current = beacon(3, now(), named(&release), &["beacon"]);
+        release.folder.write("current.beacon", &current);
+        let (upstream, downstream) = (to(47_420), to(47_421));
+        let mut receiver = join(47_421);
+        let relaying =
+            ["relay", "--root", "1.root", "--json", "--upstream-interface", "lo", "--upstream", &upstream[1]];
+        let mut relay = release.command(&[&relaying[..], &args(&downstream, &[])].concat()).spawn().unwrap();
+        let mut told = BufReader::new(relay.stdout.take().unwrap());
+        let mut stdout = String::new();
+        told.read_line(&mut stdout).unwrap();
+        let sending = [&ROOTS[..], &["--beacon", "current.beacon", "--rate", "1M"]].concat();
+        let child = spawn(&release, &args(&upstream, &sending));
+        let all = (1..=3).map(|version| (StatementKind::Root, version)).chain([(StatementKind::Beacon, 0)]);
+        let (mut heard, all) = (HashMap::new(), all.collect::<HashSet<_>>());
+        while !all.iter().all(|wanted| heard.contains_key(wanted)) {
+            let take = |_, packet: &[u8]| {
+                for (kind, number, statement) in notices(&[packet.to_vec()]) {
+                    heard.insert((kind, number), statement);
+                }
+            };
+            receiver.receive(take).await.unwrap();
+        }
+        assert_eq!(heard[&(StatementKind::Beacon, 0)], current);
+        // It tells once a second where it has come to.
+        while !stdout.contains("\"event\":\"root\",\"version\":3") {
+            told.read_line(&mut stdout).unwrap();
+        }
+        interrupt(&child, Signal::TERM);
+        interrupt(&relay, Signal::TERM);
+        end(child).ok();
+        told.read_to_string(&mut stdout).unwrap();
+        end(relay).ok();
+        let events = events(&stdout);
+        assert_eq!((&events[0]["event"], &events[0]["root"]), (&"ready".into(), &1.into()));
+        let last = events.last().unwrap();
+        assert!(last["roots"].as_u64() >= Some(3) && last["beacons"].as_u64() >= Some(1), "{last}");
     });
 }
 
