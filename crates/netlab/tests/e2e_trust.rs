@@ -73,7 +73,7 @@ fn a_device_that_slept_through_four_rotations_walks_them_and_a_thief_with_the_ol
     let _thief = send_as_thief(&fleet, &thief, &stolen, "");
     let head = fleet.host("head");
     let beacon = fleet.beacon("new", 5, &[&last], "1h").display().to_string();
-    let _send = fleet.send(&head, &last, &format!("--rate 20M {} --beacon {beacon}", fleet.roots(1..=5)));
+    let send = fleet.send(&head, &last, &format!("--rate 20M {} --beacon {beacon}", fleet.roots(1..=5)));
     let mut run = device.start(&as_made);
     run.wait_for("installed");
     device.assert_runs(&last);
@@ -85,7 +85,7 @@ fn a_device_that_slept_through_four_rotations_walks_them_and_a_thief_with_the_ol
     assert!(count(&stopped["dropped"], "threshold") > 0, "{stopped}");
 
     // The roots are kept: the thief alone is refused from the first packet on.
-    drop(_send);
+    drop(send);
     let mut run = device.start(&format!("{BRIEFLY} {as_made}"));
     assert_eq!(run.exit_code(), 1);
     assert!(run.all("begin").is_empty() && versions(&run).is_empty(), "{:?}", run.events());

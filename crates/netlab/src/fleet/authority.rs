@@ -57,11 +57,10 @@ impl Fleet {
     /// If it cannot be made.
     #[must_use]
     pub fn beacon(&self, name: &str, root: u16, releases: &[&Release], valid: &str) -> PathBuf {
-        let releases: String =
-            releases.iter().map(|release| format!(" --release {}", release.file.display())).collect();
+        let releases: Vec<_> = releases.iter().map(|release| format!("--release {}", release.file.display())).collect();
         let file = self.path(&format!("{name}.beacon"));
-        let out = file.display();
-        self.sign(&format!("beacon{} --key beacon.pem --valid {valid} --out {out}{releases}", roots(1..=root)));
+        let (roots, releases, out) = (self.roots(1..=root), releases.join(" "), file.display());
+        self.sign(&format!("beacon {roots} --key beacon.pem --valid {valid} --out {out} {releases}"));
         file
     }
 
