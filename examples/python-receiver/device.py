@@ -31,7 +31,7 @@ class Device:
         sweep(settings)
 
     def handle(self, datagram: bytes, source: str, now: float, wall: float) -> None:
-        """Takes a datagram, in any order and from anybody (W-12). `now` is seconds since the start, `wall` Unix time."""
+        """Takes a datagram, in any order (W-12). `now` is seconds since the start, `wall` Unix time."""
         try:
             self._take(packet.decode(datagram), source, now)
         except Refused as refused:

@@ -104,8 +104,8 @@ def restore(
 ) -> Iterable[tuple[int, bytes]]:
     """Restores the missing source chunks of a block by as many of its repair chunks (F-4).
 
-    `read` gives the chunk of an ESI. With x = repair number and y = m + source number, F-3 without the known chunks is a
-    system of equations whose matrix is 1 / (x + y), a Cauchy matrix, of which the inverse is known in closed form.
+    `read` gives the chunk of an ESI. With x = repair number and y = m + source number, F-3 without the known chunks is
+    a system of equations whose matrix is 1 / (x + y), a Cauchy matrix, of which the inverse is known in closed form.
     """
     code, gone = Code(r), set(missing)
     length = len(read(k + repairs[0]))

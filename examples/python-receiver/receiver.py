@@ -49,11 +49,13 @@ def arguments() -> argparse.Namespace:
     trust = parser.add_mutually_exclusive_group(required=True)
     trust.add_argument("--trust", action="append", metavar="KEY", help="public key: PEM file, or 64 hexadecimal digits")
     trust.add_argument("--root", type=Path, metavar="FILE", help="the root file that the device is made with")
-    parser.add_argument("--threshold", type=int, default=1, metavar="M", help="keys of --trust that must have signed [1]")
+    parser.add_argument("--threshold", type=int, default=1, metavar="M", help="keys that must have signed [1]")
     parser.add_argument("--vendor", required=True, help="UUID or domain")
     parser.add_argument("--class", required=True, action="append", dest="classes", metavar="CLASS", help="UUID or name")
-    parser.add_argument("--target", required=True, action="append", type=target, metavar="NAME=FILE[:LARGEST]",
-                        help="install target: the file that its images replace, and their largest size in octets")  # fmt: skip
+    parser.add_argument(
+        "--target", required=True, action="append", type=target, metavar="NAME=FILE[:LARGEST]",
+        help="install target: the file that its images replace, and their largest size in octets",
+    )  # fmt: skip
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="what survives restarts")
     parser.add_argument("--hardware", type=int, metavar="N", help="hardware revision")
     parser.add_argument("--built", type=int, default=0, metavar="TIME", help="Unix time that is past for sure")

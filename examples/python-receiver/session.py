@@ -15,7 +15,7 @@ IDLE_PAGES = 32  # Pages, and parity pages, kept of a component before a chunk o
 
 
 class Waiting:
-    """Chunks whose page has not come (T-11): bounded, in a queue for each source, so that a source displaces only its own."""
+    """Chunks whose page has not come (T-11): bounded, in queues so that a source displaces only its own."""
 
     SOURCES, EACH = 8, 64
 
@@ -112,7 +112,7 @@ class Part:
         self.lacking[self.geometry.symbol(position)[0]] -= 1
 
     def restore(self) -> int | None:
-        """Restores the source chunks that lack and proves the image (F-4, I-1). Gives their number, `None` if it is wrong."""
+        """Restores what lacks and proves the image (F-4, I-1). Gives the chunks restored, `None` if it is wrong."""
         g, restored = self.geometry, 0
         for b in range(g.blocks):
             k, r = g.block(b)

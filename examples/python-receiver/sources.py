@@ -86,7 +86,7 @@ def live(s: socket.socket, seconds: float | None) -> Iterator[Came]:
 
 
 def capture(path: Path, group: Group | None) -> Iterator[Came]:
-    """UDP datagrams of a pcap file of Ethernet or raw IP, those of the group if one is given. Time is that of the file."""
+    """UDP datagrams of a pcap file of Ethernet or raw IP, those of the group if one is given, by its time."""
     octets = path.read_bytes()
     magic = octets[:4]
     order = "<" if magic in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"

@@ -39,7 +39,7 @@ def sweep(settings: Settings) -> None:
 
 
 class State:
-    """What survives restarts: one JSON file, replaced whole. A file that cannot be read is an error, not a fresh start."""
+    """What survives restarts: one JSON file, replaced whole. One that cannot be read is an error, no fresh start."""
 
     def __init__(self, folder: Path):
         self.path = folder / "state.json"

@@ -1,7 +1,6 @@
 """This receiver as a device: whole sessions, what is kept, and what is refused."""
 
 import hashlib
-import io
 import json
 import pathlib
 import random
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from contextlib import redirect_stdout
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,7 +18,6 @@ import packet
 import receiver
 import sources
 from device import Device
-from packet import Refused
 from policy import Floors, Record, Settings, decide
 from roots import bare_keys, root_file
 from session import Waiting
@@ -48,7 +45,8 @@ class Key:
     """A test key of the vectors."""
 
     def __init__(self, name: str):
-        self.private = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"fleetcast UNSAFE test {name}".encode()).digest())
+        seed = hashlib.sha256(f"fleetcast UNSAFE test {name}".encode()).digest()
+        self.private = Ed25519PrivateKey.from_private_bytes(seed)
         self.public = self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
@@ -363,7 +361,8 @@ def pcap(datagrams: list[bytes], v6: bool = False, tag: bytes = b"") -> bytes:
     for n, datagram in enumerate(datagrams):
         udp = struct.pack(">4H", 9, 4000, 8 + len(datagram), 0) + datagram
         if v6:
-            ip = struct.pack(">IHBB", 6 << 28, len(udp), 17, 1) + bytes(15) + b"\1" + bytes.fromhex("ff15" + "0" * 27 + "1")
+            ip = struct.pack(">IHBB", 6 << 28, len(udp), 17, 1)
+            ip += bytes(15) + b"\1" + bytes.fromhex("ff15" + "0" * 27 + "1")
         else:
             ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0x4000, 1, 17, 0)
             ip += bytes([192, 0, 2, 1, 239, 1, 2, 3])
