@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetcast_netlab::fleet::{CLASS, Device, Fleet, GROUP, PATIENCE, VENDOR, count, noise};
 use fleetcast_netlab::netns::{Host, INTERFACE, Process};
@@ -35,14 +35,21 @@ fn python() -> Option<&'static str> {
     found
 }
 
-/// Starts the Python receiver on the host of `device`, for one install. `options` are apart by blanks.
+/// Starts the Python receiver on the host of `device`, for one install, and waits until it listens. `options` are apart by blanks.
+#[track_caller]
 fn start(device: &Device, python: &str, options: &str) -> Process {
     let mut command = Command::new(python);
     command.arg("-B").arg(folder().join("receiver.py")).args(["--once", "--timeout", "100"]);
     command.args(["--vendor", VENDOR, "--class", CLASS, "--group", GROUP, "--interface", INTERFACE]);
     command.arg("--state").arg(device.state());
     command.arg("--target").arg(format!("app={}", device.target("app").display()));
-    device.host.spawn(command.args(options.split_ascii_whitespace())).unwrap()
+    let mut process = device.host.spawn(command.args(options.split_ascii_whitespace())).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while !process.stdout().unwrap().contains(r#""event": "ready""#) {
+        assert!(process.try_wait().unwrap().is_none() && Instant::now() < deadline, "{}", process.stderr().unwrap());
+        thread::sleep(Duration::from_millis(10));
+    }
+    process
 }
 
 /// Waits until it has installed, and gives all that it told.
@@ -104,7 +111,7 @@ fn the_python_receiver_installs_through_loss_forgeries_and_a_rotated_root() {
         let _end = Defer(|| is_over.store(true, Ordering::Relaxed));
         scope.spawn(|| forge(&liar, &is_over, &forgeries));
         let mut run = start(&device, python, &as_made);
-        let _send = fleet.send(&head, &release, &format!("--rate 4M{} --beacon {beacon}", fleet.roots(1..=2)));
+        let _send = fleet.send(&head, &release, &format!("--rate 4M {} --beacon {beacon}", fleet.roots(1..=2)));
         success(&mut run)
     });
     device.assert_runs(&release);
