@@ -63,8 +63,9 @@ class Freshness:
     `now` is seconds of a clock that does not jump, from 0 at the start.
     """
 
-    def __init__(self, root: Root, built: int = 0):
+    def __init__(self, root: Root, built: int = 0, reached: int = 0):
         self.root = root
+        self.reached = reached  # Version of the highest root that the device remembers (K-7).
         # Times that are past, each with when the device learnt of it.
         self.built, self.root_issued = (built, 0.0), (root.issued, 0.0)
         self.newest: Beacon | None = None
@@ -110,6 +111,8 @@ class Freshness:
 
     def state(self, now: float, system: float | None = None) -> str:
         """B-7."""
+        if self.reached > self.root.version:
+            return "behind"  # Also without a beacon role (K-7).
         if self.root.beacon_role is None:
             return "off"
         if self.newest and self.newest.root > self.root.version:

@@ -46,6 +46,7 @@ class State:
         kept = json.loads(self.path.read_text()) if self.path.exists() else {}
         self.seed = bytes.fromhex(kept.get("seed") or os.urandom(16).hex())  # M-10
         self.roots = [bytes.fromhex(root) for root in kept.get("roots", [])]  # K-7
+        self.reached = kept.get("reached", 0)  # Version of the highest root that was ever trusted (K-7).
         self.beacon = bytes.fromhex(kept.get("beacon", ""))  # B-9
         self.installing = kept.get("installing")
         self.floors = Floors(_record(kept.get("installed")), _record(kept.get("seen")))
@@ -55,6 +56,7 @@ class State:
         kept = {
             "seed": self.seed.hex(),
             "roots": [root.hex() for root in self.roots],
+            "reached": self.reached,
             "beacon": self.beacon.hex(),
             "installing": self.installing,
             "installed": _plain(self.floors.installed),

@@ -24,7 +24,7 @@ class Trust:
         self.settings, self.state, self.root, self.tell = settings, state, root, tell
         need(root.vendor in (None, settings.vendor), "vendor")
         self._walk_kept()
-        self.freshness = Freshness(self.root, settings.built)
+        self.freshness = Freshness(self.root, settings.built, state.reached)
         try:
             if state.beacon:
                 self.freshness.keep(state.beacon)  # B-9
@@ -86,6 +86,7 @@ class Trust:
     def _step(self, after: Root, octets: bytes, now: float) -> None:
         """Follows a root, once it is kept (K-7)."""
         self.state.roots.append(octets)
+        self.state.reached = max(self.state.reached, after.version)
         self.state.save()
         self._follow(after)
         self.known.clear()  # S-10
