@@ -11,7 +11,7 @@ import packet
 import receiver
 import sources
 from bench import CLASS, NOW, PACKETS, VENDOR, Bench, Key, image, release
-from session import Waiting
+from session import IDLE_PAGES, Waiting
 from test_vectors import layer
 
 
@@ -78,6 +78,15 @@ class Sessions(Bench):
         self.feed(device, [packets[0] for packets in made[2:10] + made[:2] + made[10:]])
         self.assertEqual(sorted(s.manifest.sequence for s in device.sessions), list(range(5, 13)))
         self.assertEqual(device.dropped["outnumbered"], 2)
+
+    def test_of_a_release_without_chunks_few_pages_are_kept(self):
+        octets = image("any", 64 * 8 * 40)
+        packets, device = release(8, octets), self.device()
+        self.feed(device, packets[:41])
+        self.assertEqual(len(device.sessions[0].parts[0].pages), IDLE_PAGES)
+        self.feed(device, reversed(packets))
+        self.feed(device, packets)
+        self.assertEqual(self.targets["boot"][0].read_bytes(), octets)
 
     def test_storage_that_gives_back_something_else_is_noticed(self):
         packets, device = release(8, image("any", 5000)), self.device()
