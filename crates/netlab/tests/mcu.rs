@@ -62,7 +62,7 @@ const OUTCOMES: [&str; 28] = [
 
 /// What the program may take, in octets.
 const MAX_RAM: u64 = 32 << 10;
-const MAX_FLASH: u64 = 96 << 10;
+const MAX_FLASH: u64 = 64 << 10;
 
 /// The program, built; `None` if that cannot be done here.
 fn board() -> Option<PathBuf> {
@@ -96,10 +96,10 @@ struct Session {
 }
 
 impl Session {
-    /// Each datagram a millisecond after the one before.
+    /// Each datagram two milliseconds after the one before.
     fn push(&mut self, source: u32, datagram: &[u8]) {
         self.datagrams += 1;
-        self.file.extend_from_slice(&u32::try_from(self.datagrams).unwrap().to_be_bytes());
+        self.file.extend_from_slice(&u32::try_from(2 * self.datagrams).unwrap().to_be_bytes());
         self.file.extend_from_slice(&source.to_be_bytes());
         self.file.extend_from_slice(&u16::try_from(datagram.len()).unwrap().to_be_bytes());
         self.file.extend_from_slice(datagram);
@@ -187,6 +187,7 @@ impl Forger {
         // More releases than can be considered, each of them above the one that is sent, with pages and no chunk.
         let empty = (0..12).map(|i| talkative(30 - i, IMAGE));
         packets.extend(empty.flat_map(|release| cycle(&release).into_iter().filter(|packet| !is_chunk(packet))));
+        packets.push([&cycle(of)[0][..], &[0]].concat());
         packets.reverse();
         Self { random: fastrand::Rng::with_seed(5), bogus, last_bogus: vec![0], packets, next: 0 }
     }
@@ -209,10 +210,13 @@ impl Forger {
                 }
                 return (FORGER, self.last_bogus.clone());
             }
+            5 => {
+                let packet = &self.packets[random.usize(..self.packets.len())];
+                flipped(packet, random.usize(HEADER_LEN..packet.len()), random.u8(..8))
+            }
             _ => {
                 self.next += 1;
-                let packet = &self.packets[self.next % self.packets.len()];
-                if random.bool() { packet.clone() } else { flipped(packet, random.usize(HEADER_LEN..packet.len()), 0) }
+                self.packets[self.next % self.packets.len()].clone()
             }
         };
         (FORGER + random.u32(1..7), packet)

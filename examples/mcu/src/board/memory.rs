@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull, addr_of};
 use linked_list_allocator::Heap;
 
 /// Octets that the heap may grow to. The stack has what is left of the memory.
-const HEAP: usize = 18 << 10;
+const HEAP: usize = 16 << 10;
 /// What the stack has not reached yet.
 const PAINT: u32 = 0xA5C3_5A3C;
 
