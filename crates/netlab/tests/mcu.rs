@@ -29,7 +29,7 @@ const IMAGE: usize = 500_001;
 /// Cycles of the carousel until each chunk has come at 5 % loss, without the erasure code.
 const CYCLES: usize = 3;
 /// What datagrams of the session come to.
-const OUTCOMES: [&str; 28] = [
+const OUTCOMES: [&str; 29] = [
     "manifest",
     "page",
     "chunk",
@@ -49,6 +49,7 @@ const OUTCOMES: [&str; 28] = [
     "budget",
     "class",
     "size",
+    "no-room",
     "rollback",
     "equivocation",
     "outnumbered",
@@ -134,13 +135,18 @@ fn release(key: &str, facts: &Facts, size: usize) -> Release {
     Release::signed_by(&[key], facts, vec![("slot", image, geometry)])
 }
 
-/// A release that says as much as a manifest can.
-fn talkative(sequence: u64, size: usize) -> Release {
-    let classes = (0..7).map(|i| Uuid([i; 16])).chain([CLASS]).collect();
+/// A release that says as much as the device takes.
+fn wordy(sequence: u64, size: usize) -> Release {
+    release("release", &words(sequence, 7), size)
+}
+
+/// Facts that take many octets, with so many classes beside the device's own.
+fn words(sequence: u64, others: u8) -> Facts {
+    let classes = (0..others).map(|i| Uuid([i; 16])).chain([CLASS]).collect();
     let waves = (1..=8).map(|i| Share { share: 125 * i, time: (1 << 39) + u64::from(i) }).collect();
     let version = Token::new(&format!("{sequence:032}")).unwrap();
     let all = Some((0, u64::MAX >> 1));
-    release("release", &Facts { classes, version, from: all, waves, ..facts(sequence) }, size)
+    Facts { classes, version, from: all, waves, ..facts(sequence) }
 }
 
 /// All packets of one cycle.
@@ -182,10 +188,11 @@ impl Forger {
             release("release", &facts(3), 600_000),
             release("release", &facts(2), 5000),
             release("release", &facts(1), 5000),
+            release("release", &Facts { hardware: Some((0, u64::MAX >> 1)), ..words(3, 7) }, 5000),
         ];
         let mut packets: Vec<_> = useless.iter().flat_map(|release| cycle(release).into_iter().take(8)).collect();
         // More releases than can be considered, each of them above the one that is sent, with pages and no chunk.
-        let empty = (0..12).map(|i| talkative(30 - i, IMAGE));
+        let empty = (0..12).map(|i| wordy(30 - i, IMAGE));
         packets.extend(empty.flat_map(|release| cycle(&release).into_iter().filter(|packet| !is_chunk(packet))));
         packets.push([&cycle(of)[0][..], &[0]].concat());
         packets.reverse();
@@ -230,7 +237,7 @@ fn is_chunk(packet: &[u8]) -> bool {
 #[test]
 fn a_microcontroller_receives_a_release_through_loss_forgers_and_a_power_cut_in_little_memory() {
     let Some(board) = board() else { return };
-    let (old, new) = (release("release", &facts(1), 200_000), talkative(2, IMAGE));
+    let (old, new) = (release("release", &facts(1), 200_000), wordy(2, IMAGE));
     let (old_packets, new_packets) = (cycle(&old), cycle(&new));
     let mut forger = Forger::new(&new);
     let mut losses = Losses::new(Channel::Independent(0.05), 1);

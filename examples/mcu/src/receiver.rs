@@ -14,6 +14,9 @@ use crate::download::{Chunk, Download, fits};
 use crate::flash::{Fault, Flash, Layout};
 use crate::record;
 
+/// Octets of the longest statement of a manifest: what the heap is made for.
+const MAX_STATEMENT: usize = 500;
+
 /// What a [`Receiver`] needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -150,6 +153,9 @@ impl<F: Flash> Receiver<F> {
 
     #[inline(never)]
     fn take_manifest(&mut self, now: Instant, source: u32, tsi: Tsi, statement: &[u8]) -> Result<Outcome, Stop> {
+        if statement.len() > MAX_STATEMENT {
+            return Err(Stop::Drop("no-room"));
+        }
         let envelope = Envelope::parse(statement).map_err(|e| Stop::Drop(e.code()))?;
         let digest: [u8; 32] = Sha256::digest(envelope.payload()).into();
         if tsi != tsi_of(&digest) {
