@@ -26,8 +26,11 @@ const FORGER: u32 = 0x0A00_0002;
 
 /// Octets of the image; the last chunk is not full.
 const IMAGE: usize = 500_001;
-/// Cycles of the carousel until each chunk has come at 5 % loss, without the erasure code.
-const CYCLES: usize = 3;
+/// Cycles of the carousel until each chunk has come at 5 % loss and after each restart, without the erasure code.
+const CYCLES: usize = 4;
+/// Before which packets of the second release which write or erasure is made the last one: in the record of the release, among the erasures of the
+/// first release, and later in writes of chunks.
+const POWER_CUTS: [(usize, u32); 4] = [(0, 1), (100, 9), (600, 3), (900, 1)];
 /// What datagrams of the session come to.
 const OUTCOMES: [&str; 29] = [
     "manifest",
@@ -106,8 +109,11 @@ impl Session {
         self.file.extend_from_slice(datagram);
     }
 
-    fn lose_power(&mut self) {
-        self.file.extend_from_slice(&[0; 10]);
+    /// Power fails in the middle of the write or erasure of this number from here on.
+    fn lose_power(&mut self, at: u32) {
+        self.file.extend_from_slice(&[0; 4]);
+        self.file.extend_from_slice(&at.to_be_bytes());
+        self.file.extend_from_slice(&[0; 2]);
     }
 
     /// Plays it, and gives what the program printed.
@@ -173,6 +179,8 @@ struct Forger {
     bogus: Bogus,
     last_bogus: Vec<u8>,
     packets: Vec<Vec<u8>>,
+    /// How many of them are sent from the start on. The others would keep out a lower release of which no chunk has come, as they may \[M-6\].
+    early: usize,
     next: usize,
 }
 
@@ -190,17 +198,20 @@ impl Forger {
             release("release", &facts(1), 5000),
             release("release", &Facts { hardware: Some((0, u64::MAX >> 1)), ..words(3, 7) }, 5000),
         ];
-        let mut packets: Vec<_> = useless.iter().flat_map(|release| cycle(release).into_iter().take(8)).collect();
-        // More releases than can be considered, each of them above the one that is sent, with pages and no chunk.
-        let empty = (0..12).map(|i| wordy(30 - i, IMAGE));
-        packets.extend(empty.flat_map(|release| cycle(&release).into_iter().filter(|packet| !is_chunk(packet))));
+        // Never a chunk: with one, each of the last would be as good as the release that is sent.
+        let heads = |release: &Release| {
+            cycle(release).into_iter().filter(|packet| !is_chunk(packet)).take(6).collect::<Vec<_>>()
+        };
+        let mut packets: Vec<_> = useless.iter().flat_map(heads).collect();
         packets.push([&cycle(of)[0][..], &[0]].concat());
-        packets.reverse();
-        Self { random: fastrand::Rng::with_seed(5), bogus, last_bogus: vec![0], packets, next: 0 }
+        let early = packets.len();
+        // More releases than can be considered, each of them above the one that is sent.
+        packets.extend((20..32).flat_map(|sequence| heads(&wordy(sequence, IMAGE))));
+        Self { random: fastrand::Rng::with_seed(5), bogus, last_bogus: vec![0], packets, early, next: 0 }
     }
 
     /// A packet and where it comes from: bogus statements from one address, so that others have shares left.
-    fn packet(&mut self, genuine: &[u8]) -> (u32, Vec<u8>) {
+    fn packet(&mut self, genuine: &[u8], is_late: bool) -> (u32, Vec<u8>) {
         let random = &mut self.random;
         let packet = match random.u8(..8) {
             0 => {
@@ -223,7 +234,7 @@ impl Forger {
             }
             _ => {
                 self.next += 1;
-                self.packets[self.next % self.packets.len()].clone()
+                self.packets[self.next % if is_late { self.packets.len() } else { self.early }].clone()
             }
         };
         (FORGER + random.u32(1..7), packet)
@@ -247,10 +258,10 @@ fn a_microcontroller_receives_a_release_through_loss_forgers_and_a_power_cut_in_
         session.push(GENUINE, packet);
     }
     for (number, packet) in new_packets.iter().cycle().take(CYCLES * new_packets.len()).enumerate() {
-        if number == new_packets.len() / 3 {
-            session.lose_power();
+        if let Some((_, at)) = POWER_CUTS.iter().find(|(packet, _)| *packet == number) {
+            session.lose_power(*at);
         }
-        let (source, forged) = forger.packet(packet);
+        let (source, forged) = forger.packet(packet, number > 500);
         session.push(source, &forged);
         if !losses.loses() {
             session.push(GENUINE, packet);
@@ -259,10 +270,14 @@ fn a_microcontroller_receives_a_release_through_loss_forgers_and_a_power_cut_in_
     let printed = session.play(&board);
     let number = |key: &str| printed.get(key).map_or(0, |value| value.parse::<u64>().unwrap());
     let digest: String = Sha256::digest(&new.images[0]).iter().map(|octet| format!("{octet:02x}")).collect();
-    assert_eq!((printed["sha256"].as_str(), number("sequence"), number("starts")), (digest.as_str(), 2, 2));
+    assert_eq!(
+        (printed["sha256"].as_str(), number("sequence"), number("starts")),
+        (digest.as_str(), 2, 1 + POWER_CUTS.len() as u64)
+    );
     assert_eq!(number("packets"), session.datagrams);
     let counted = printed.keys().filter(|key| key.starts_with("of-")).map(|key| number(key)).sum::<u64>();
-    assert_eq!(counted, session.datagrams);
+    // Each failure of power takes a datagram with it.
+    assert_eq!(counted + number("starts") - 1, session.datagrams);
     for outcome in OUTCOMES {
         assert!(number(&format!("of-{outcome}")) > 0, "{outcome}");
     }

@@ -1,7 +1,7 @@
 //! The receiver on an emulated board: the datagrams of the file `session` in, what became of them out.
 //!
-//! A record of the file is the time in milliseconds (32 bits), the address of the sender (32 bits), the number of octets (16 bits) and the datagram. A
-//! record without a datagram is a loss of power. All that the program prints is `key value` in lines; the last one is `PASS` or `FAIL`.
+//! A record of the file is the time in milliseconds (32 bits), the address of the sender (32 bits), the number of octets (16 bits) and the datagram. In a
+//! record without a datagram the second field says which write or erasure from there on is the last, and stops halfway: power fails. All that the program prints is `key value` in lines; the last one is `PASS` or `FAIL`.
 #![no_std]
 #![no_main]
 
@@ -16,11 +16,11 @@ use alloc::vec;
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::session::{Policy, Target, Wave};
 use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
-use fleetcast_mcu::{Config, Layout, Outcome, Receiver, Region};
+use fleetcast_mcu::{Config, Fault, Layout, Outcome, Receiver, Region};
 use semihosting::process::ExitCode;
 use sha2::{Digest as _, Sha256};
 
-use board::{Nor, Session, Tally, memory};
+use board::{Nor, Record, Session, Tally, discharge, is_dead, memory};
 
 /// The key of releases. A product has its own, and not this one: everyone has its private half.
 const UNSAFE_TEST_KEY: [u8; 32] = [
@@ -55,19 +55,29 @@ fn play() -> Option<()> {
     let mut buf = [0; MAX_PACKET];
     let (mut packets, mut starts, mut complete) = (0_u32, 1_u32, None);
     while let Some(record) = session.next(&mut buf) {
-        if record.datagram.is_empty() {
-            // All that is not in flash is gone.
-            drop(receiver);
-            receiver = start()?;
-            starts += 1;
-            continue;
-        }
+        let (time, source, bytes) = match record {
+            Record::Datagram { time, source, bytes } => (time, source, bytes),
+            Record::PowerCut { at } => {
+                discharge(at);
+                continue;
+            }
+        };
         packets += 1;
-        let outcome = receiver.handle_datagram(record.time, record.source, record.datagram).ok()?;
-        if outcome == Outcome::Complete && complete.is_none() {
-            complete = Some(packets);
+        match receiver.handle_datagram(time, source, bytes) {
+            Ok(outcome) => {
+                if outcome == Outcome::Complete && complete.is_none() {
+                    complete = Some(packets);
+                }
+                tally.count(outcome);
+            }
+            Err(Fault) if is_dead() => {
+                // All that is not in flash is gone.
+                drop(receiver);
+                receiver = start()?;
+                starts += 1;
+            }
+            Err(Fault) => return None,
         }
-        tally.count(outcome);
     }
     let mut out = board::stdout();
     writeln!(out, "starts {starts}\npackets {packets}").ok()?;

@@ -5,8 +5,8 @@ mod nor;
 mod session;
 mod tally;
 
-pub(crate) use nor::Nor;
-pub(crate) use session::Session;
+pub(crate) use nor::{Nor, discharge, is_dead};
+pub(crate) use session::{Record, Session};
 pub(crate) use tally::Tally;
 
 use core::fmt;

@@ -5,12 +5,17 @@ use fleetcast_core::time::Instant;
 use semihosting::fs::File;
 use semihosting::io::Read as _;
 
-/// One datagram, or a loss of power if it is empty.
 #[derive(Debug)]
-pub(crate) struct Record<'a> {
-    pub(crate) time: Instant,
-    pub(crate) source: u32,
-    pub(crate) datagram: &'a [u8],
+pub(crate) enum Record<'a> {
+    Datagram {
+        time: Instant,
+        source: u32,
+        bytes: &'a [u8],
+    },
+    /// Power is to fail at the write or erasure of this number.
+    PowerCut {
+        at: u32,
+    },
 }
 
 /// The file `session`.
@@ -22,7 +27,7 @@ impl Session {
         File::open(c"session").ok().map(Self)
     }
 
-    /// The next datagram, which must fit `buf`.
+    /// The next record, whose datagram must fit `buf`.
     pub(crate) fn next<'a>(&mut self, buf: &'a mut [u8]) -> Option<Record<'a>> {
         let mut head = [0; 10];
         self.0.read_exact(&mut head).ok()?;
@@ -30,8 +35,11 @@ impl Session {
         let millis = u32::from_be_bytes(r.array().ok()?);
         let source = u32::from_be_bytes(r.array().ok()?);
         let len = usize::from(u16::from_be_bytes(r.array().ok()?));
-        let datagram = buf.get_mut(..len)?;
-        self.0.read_exact(datagram).ok()?;
-        Some(Record { time: Instant::from_micros(u64::from(millis) * 1000), source, datagram })
+        if len == 0 {
+            return Some(Record::PowerCut { at: source });
+        }
+        let bytes = buf.get_mut(..len)?;
+        self.0.read_exact(bytes).ok()?;
+        Some(Record::Datagram { time: Instant::from_micros(u64::from(millis) * 1000), source, bytes })
     }
 }
