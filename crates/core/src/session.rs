@@ -260,7 +260,7 @@ impl Receiver {
             staging: Staging::new(config.staging, payload_len, config.seed),
             refused: Remembered::new(),
             unsuitable: Remembered::new(),
-            budget: Budget::new(),
+            budget: Budget::new(config.seed),
             counters: Counters::default(),
             loss: Loss::default(),
             arrival: None,

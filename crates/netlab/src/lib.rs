@@ -14,3 +14,6 @@ pub mod netns;
 pub mod release;
 pub mod sim;
 pub mod vectors;
+
+/// Devices on paper, which `fleetcast-sign verify --as-device` asks.
+pub use fleetcast_sign::device as paper;

@@ -61,7 +61,7 @@ fn a_device_that_slept_through_four_rotations_walks_them_and_a_thief_with_the_ol
     // As it was made: the release of root 1.
     let old = fleet.host("old");
     let beacon = fleet.beacon("old", 1, &[&first], "1h").display().to_string();
-    let send = fleet.send(&old, &first, &format!("--rate 20M{} --beacon {beacon}", fleet.roots(1..=1)));
+    let send = fleet.send(&old, &first, &format!("--rate 20M {} --beacon {beacon}", fleet.roots(1..=1)));
     let mut run = device.start(&format!("--once {as_made}"));
     run.success();
     device.assert_runs(&first);
@@ -73,7 +73,7 @@ fn a_device_that_slept_through_four_rotations_walks_them_and_a_thief_with_the_ol
     let _thief = send_as_thief(&fleet, &thief, &stolen, "");
     let head = fleet.host("head");
     let beacon = fleet.beacon("new", 5, &[&last], "1h").display().to_string();
-    let _send = fleet.send(&head, &last, &format!("--rate 20M{} --beacon {beacon}", fleet.roots(1..=5)));
+    let send = fleet.send(&head, &last, &format!("--rate 20M {} --beacon {beacon}", fleet.roots(1..=5)));
     let mut run = device.start(&as_made);
     run.wait_for("installed");
     device.assert_runs(&last);
@@ -85,7 +85,7 @@ fn a_device_that_slept_through_four_rotations_walks_them_and_a_thief_with_the_ol
     assert!(count(&stopped["dropped"], "threshold") > 0, "{stopped}");
 
     // The roots are kept: the thief alone is refused from the first packet on.
-    drop(_send);
+    drop(send);
     let mut run = device.start(&format!("{BRIEFLY} {as_made}"));
     assert_eq!(run.exit_code(), 1);
     assert!(run.all("begin").is_empty() && versions(&run).is_empty(), "{:?}", run.events());
@@ -99,7 +99,7 @@ fn roots_cross_a_relay_that_started_from_the_first() {
     let release = fleet.draft(7).keys(&["release-3"]).image("app", &noise(7, 1 << 20)).sign();
     let (head, site) = (fleet.host("head"), fleet.host("site"));
     let beacon = fleet.beacon("current", 3, &[&release], "1h").display().to_string();
-    let _send = fleet.send(&head, &release, &format!("--rate 20M{} --beacon {beacon}", fleet.roots(1..=3)));
+    let _send = fleet.send(&head, &release, &format!("--rate 20M {} --beacon {beacon}", fleet.roots(1..=3)));
     let as_made = format!("--root {}", roots[0].display());
     let interface = fleetcast_netlab::netns::INTERFACE;
     let _relay = fleet.relay(
@@ -133,18 +133,18 @@ fn a_release_that_only_the_author_has_signed_is_neither_sent_nor_taken() {
     let (half, whole) = (draft(2, &["author"]), draft(1, &["author", "operator"]));
     let head = fleet.host("head");
     let roots = fleet.roots(1..=1);
-    assert_eq!(fleet.send(&head, &half, &format!("--rate 20M{roots}")).exit_code(), 3);
+    assert_eq!(fleet.send(&head, &half, &format!("--rate 20M {roots}")).exit_code(), 3);
     // Somebody sends it all the same.
     let thief = fleet.host("thief");
     let _thief = send_as_thief(&fleet, &thief, &half, "");
     let device = fleet.device("device", &["app"]);
-    let mut run = device.start(&format!("{BRIEFLY}{roots}"));
+    let mut run = device.start(&format!("{BRIEFLY} {roots}"));
     assert_eq!(run.exit_code(), 1);
     assert!(run.all("begin").is_empty());
     assert_eq!(device.installed("app"), None);
     // Beside what both have signed it does no harm.
-    let _send = fleet.send(&head, &whole, &format!("--rate 20M{roots}"));
-    device.start(&format!("--once{roots}")).success();
+    let _send = fleet.send(&head, &whole, &format!("--rate 20M {roots}"));
+    device.start(&format!("--once {roots}")).success();
     device.assert_runs(&whole);
 }
 
@@ -159,12 +159,12 @@ fn a_frozen_carousel_is_noticed_and_what_comes_then_waits_for_a_beacon_that_hold
     let runtime = fleet.path("runtime");
     fs::create_dir(&runtime).unwrap();
     let of_status = format!("--runtime {}", runtime.display());
-    let options = format!("{of_status}{roots}");
+    let options = format!("{of_status} {roots}");
 
     // Recorded while it was genuine, and played again and again.
     let recorded = fleet.beacon("recorded", 1, &[&old], "20s").display().to_string();
     let attacker = fleet.host("attacker");
-    let frozen = fleet.send(&attacker, &old, &format!("--rate 20M{roots} --beacon {recorded}"));
+    let frozen = fleet.send(&attacker, &old, &format!("--rate 20M {roots} --beacon {recorded}"));
     let mut run = device.start(&options);
     run.wait_for("installed");
     device.assert_runs(&old);
@@ -176,7 +176,7 @@ fn a_frozen_carousel_is_noticed_and_what_comes_then_waits_for_a_beacon_that_hold
     let head = fleet.host("head");
     let beacon = fleet.path("current.beacon");
     fs::copy(&recorded, &beacon).unwrap();
-    let _send = fleet.send(&head, &new, &format!("--rate 20M{roots} --beacon {}", beacon.display()));
+    let _send = fleet.send(&head, &new, &format!("--rate 20M {roots} --beacon {}", beacon.display()));
     run.wait_until("waiting", |event| event["code"] == "stale");
     assert_eq!(device.installed("app"), Some(fs::read(&old.images[0].1).unwrap()));
     let _ = fleet.beacon("current", 1, &[&new], "1h");

@@ -2,23 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fleetcast_cli::quantity;
 use fleetcast_core::manifest::MAX_TIME;
 
-/// Reads a time in UTC, or Unix time in seconds.
+/// Reads a time as the settings of devices have it, before the end of what a statement can say.
 ///
 /// # Errors
 ///
 /// A message that shows the form.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
-    let form =
-        || format!("{text:?} is no time: write it in UTC, such as 2026-12-01T08:00Z, or as Unix time in seconds");
-    let seconds = if let Ok(seconds) = text.parse::<u64>() {
-        seconds
-    } else {
-        let time: jiff::Timestamp = text.parse().map_err(|_| form())?;
-        u64::try_from(time.as_second()).map_err(|_| form())?
-    };
-    if seconds < MAX_TIME { Ok(seconds) } else { Err(form()) }
+    match quantity::time(text)? {
+        seconds if seconds < MAX_TIME => Ok(seconds),
+        _ => Err(format!("{text} is too late: the last time possible is {} seconds", MAX_TIME - 1)),
+    }
 }
 
 /// A time as people read it.

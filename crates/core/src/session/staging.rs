@@ -11,7 +11,7 @@ use crate::wire::{Header, Object, Tsi};
 /// Different packets that may claim to be the same object.
 const CANDIDATES: usize = 4;
 /// Counters for sources; sources that share one share its quota.
-pub(super) const BUCKETS: usize = 16;
+const BUCKETS: usize = 16;
 
 /// A packet that waits.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +158,7 @@ impl Staging {
     }
 
     /// The bucket of a source; other sources share it, but no sender can choose which.
-    pub(super) fn bucket(&self, source: u64) -> usize {
+    fn bucket(&self, source: u64) -> usize {
         let mixed = (source ^ self.secret).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (mixed >> 60) as usize % BUCKETS
     }

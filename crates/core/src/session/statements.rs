@@ -31,6 +31,11 @@ impl Receiver {
             _ => Envelope::parse(statement).map_err(|e| e.code()),
         };
         let result = result.and_then(|envelope| {
+            // Before anything is hashed.
+            let signatures = self.trust.cost(kind, &envelope);
+            if signatures == 0 {
+                return Err("threshold");
+            }
             let payload_digest: [u8; 32] = Sha256::digest(envelope.payload()).into();
             if self.is_known(now, source, header, kind, &payload_digest)? {
                 count(&mut self.counters.duplicates);
@@ -40,11 +45,7 @@ impl Receiver {
             if self.unsuitable.contains(&payload_digest) || self.refused.contains(&digest) {
                 return Err("refused-before");
             }
-            let signatures = self.trust.cost(kind, &envelope);
-            if signatures == 0 {
-                return Err("threshold");
-            }
-            if !self.budget.take(now, self.staging.bucket(source), signatures) {
+            if !self.budget.take(now, source, signatures) {
                 return Err("budget");
             }
             let taken = match kind {

@@ -94,7 +94,7 @@ impl Verifier {
             staging: Staging::new(config.staging, payload_len, config.seed),
             refused: Remembered::new(),
             genuine: Remembered::new(),
-            budget: Budget::new(),
+            budget: Budget::new(config.seed),
             counters: Counters::default(),
         }
     }

@@ -107,7 +107,8 @@ impl Trust {
     /// checks.
     #[must_use]
     pub fn cost(&self, kind: StatementKind, envelope: &Envelope<'_>) -> usize {
-        let is_ours = |s: &Signature<'_>| self.keys_for(kind).any(|key| key.key_id() == s.kid);
+        let keys: Vec<_> = self.keys_for(kind).collect();
+        let is_ours = |s: &Signature<'_>| keys.iter().any(|key| key.key_id() == s.kid);
         match envelope.signatures().filter(is_ours).count() {
             0 => 0,
             // Those of its own keys are verified too.

@@ -1,6 +1,6 @@
 //! Who signs for a fleet: roots and beacons, made by the signing program.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::{Fleet, Release, VENDOR, program, run};
@@ -57,11 +57,10 @@ impl Fleet {
     /// If it cannot be made.
     #[must_use]
     pub fn beacon(&self, name: &str, root: u16, releases: &[&Release], valid: &str) -> PathBuf {
-        let releases: String =
-            releases.iter().map(|release| format!(" --release {}", release.file.display())).collect();
+        let releases: Vec<_> = releases.iter().map(|release| format!("--release {}", release.file.display())).collect();
         let file = self.path(&format!("{name}.beacon"));
-        let out = file.display();
-        self.sign(&format!("beacon{} --key beacon.pem --valid {valid} --out {out}{releases}", roots(1..=root)));
+        let (roots, releases, out) = (self.roots(1..=root), releases.join(" "), file.display());
+        self.sign(&format!("beacon {roots} --key beacon.pem --valid {valid} --out {out} {releases}"));
         file
     }
 
@@ -80,12 +79,7 @@ impl Fleet {
     /// Options that name the roots of these versions.
     #[must_use]
     pub fn roots(&self, versions: std::ops::RangeInclusive<u16>) -> String {
-        let name = |path: &Path| path.display().to_string();
-        versions.map(|version| format!(" --root {}", name(&self.path(&format!("{version}.root"))))).collect()
+        let option = |version| format!("--root {}", self.path(&format!("{version}.root")).display());
+        versions.map(option).collect::<Vec<_>>().join(" ")
     }
-}
-
-/// The same for a program that runs in the folder of the test.
-fn roots(versions: std::ops::RangeInclusive<u16>) -> String {
-    versions.map(|version| format!(" --root {version}.root")).collect()
 }

@@ -7,5 +7,6 @@ mod config;
 mod confine;
 mod doctor;
 mod frame;
+mod paper;
 mod sockets;
 mod trust;

@@ -149,7 +149,7 @@ impl Verifier {
         }
         match cost {
             0 => Err("threshold"),
-            cost if self.budget.take(now, self.staging.bucket(source), cost) => Ok(()),
+            cost if self.budget.take(now, source, cost) => Ok(()),
             _ => Err("budget"),
         }
     }
