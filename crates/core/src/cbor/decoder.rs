@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn each_type_is_read_where_it_is_asked_for() {
-        let whole = Some { number: 7, text: "a", bytes: Bytes::new(b"b"), pairs: alloc::vec![(1, 2)], option: Some(9) };
+        let whole =
+            Sample { number: 7, text: "a", bytes: Bytes::new(b"b"), pairs: alloc::vec![(1, 2)], option: Some(9) };
         assert_eq!(decode(WHOLE), Ok(whole));
         let (_, short) = WHOLE.split_first().unwrap();
         let (short, _) = short.split_at(short.len() - 2);
@@ -189,21 +190,19 @@ mod tests {
 
     #[test]
     fn no_type_is_read_as_another() {
-        let changes: [(usize, u8, &str); 8] = [
+        let other: [(usize, u8, &str); 5] = [
             (0, 0x8a, "an array for a map"),
             (2, 0x20, "a negative number"),
             (4, 0x41, "bytes for text"),
             (7, 0x61, "text for bytes"),
-            (10, 0xa1, "a map for an array"),
-            (10, 0x80, "items left over"),
-            (11, 0x81, "a tuple that is too short"),
             (14, 0x05, "an unknown key"),
         ];
-        for (at, octet, what) in changes {
+        for (at, octet, what) in other {
             let mut changed = WHOLE.to_vec();
             *changed.get_mut(at).unwrap() = octet;
-            assert!(decode::<Sample<'_>>(&changed).is_err(), "{what}");
+            assert_eq!(decode::<Sample<'_>>(&changed), Err(CborError::Schema), "{what}");
         }
+        assert_eq!(decode::<(u64, u64)>(b"\x81\x01"), Err(CborError::Schema));
         assert_eq!(decode::<(u64, u64)>(b"\x83\x01\x02\x03"), Err(CborError::Schema));
         assert_eq!(decode::<Vec<u64>>(b"\xa1\x00\x01"), Err(CborError::Schema));
         assert_eq!(decode::<bool>(b"\x01"), Err(CborError::Schema));
