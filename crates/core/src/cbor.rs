@@ -2,10 +2,13 @@
 //!
 //! On a receiver only bytes whose signature has been verified come here \[S-8\]. Everything that reads CBOR calls [`decode`].
 
+mod decoder;
+
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use self::decoder::Decoder;
 use crate::reader::{Reader, Truncated};
 
 /// Deepest nesting of arrays and maps.
@@ -33,12 +36,9 @@ impl From<Truncated> for CborError {
 /// # Errors
 ///
 /// [`CborError::Form`] if `bytes` are not strict CBOR, [`CborError::Schema`] if they are no `T`.
-pub fn decode<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<T, CborError> {
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CborError> {
     validate(bytes)?;
-    let value: T = serde_cbor::from_slice(bytes).map_err(|_| CborError::Schema)?;
-    // serde_cbor takes text for bytes and arrays or names for a struct. The bytes are canonical, so whatever was read as
-    // something it is not encodes differently.
-    if encode(&value)? == bytes { Ok(value) } else { Err(CborError::Schema) }
+    T::deserialize(&mut Decoder::new(bytes))
 }
 
 /// Encodes one object in the only form that [`decode`] takes.

@@ -1,6 +1,6 @@
 //! What the payloads of all statements share: the structure version, and values in their ranges.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_bytes::Bytes;
 
 use crate::cbor::{self, CborError};
@@ -12,7 +12,7 @@ use crate::trust::StatementError;
 pub(crate) const STRUCTURE_VERSION: u64 = 1;
 
 /// Decodes a payload: its structure version first, then the rest.
-pub(crate) fn payload<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<T, StatementError> {
+pub(crate) fn payload<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, StatementError> {
     if let Some(got) = structure_version(bytes).filter(|&got| got != STRUCTURE_VERSION) {
         return Err(StatementError::StructureVersion { got });
     }

@@ -232,7 +232,9 @@ impl Manifest {
 
 impl RawManifest<'_> {
     fn check(&self) -> Result<Manifest, StatementError> {
-        let components: Vec<_> = self.components.iter().map(RawComponent::check).collect::<Result<_, _>>()?;
+        let mut components: Vec<_> = self.components.iter().map(RawComponent::check).collect::<Result<_, _>>()?;
+        // Room for four is made at first, and a small device keeps several manifests.
+        components.shrink_to_fit();
         let names_differ = |name: fn(&Component) -> &Token| {
             components.iter().enumerate().all(|(i, c)| components.iter().take(i).all(|other| name(other) != name(c)))
         };
