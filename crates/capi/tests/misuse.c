@@ -1,6 +1,7 @@
 /* Calls that no caller should make, among those that it should: each must come back with its status.
  *
- * Arguments: in hex a public key, a vendor and a class; and a file with the datagrams of one cycle of a release for them, each behind its length in 16 bits. */
+ * Arguments: in hex a public key, a vendor and a class; and files with the datagrams of one cycle of a release for them and of a newer one,
+ * each behind its length in 16 bits. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,20 +168,22 @@ static void configurations(void) {
     CHECK(!(made != NULL));
 }
 
-static uint8_t packets[1 << 20];
-static size_t packets_size;
+static uint8_t packets[1 << 18], newer[1 << 18];
+static size_t packets_size, newer_size;
 
 /* Gives a receiver all datagrams once; the first status that is not FC_OK. */
-static fc_status feed(fc_receiver *to) {
+static fc_status feed_all(fc_receiver *to, const uint8_t *from, size_t length) {
     const uint8_t address[4] = {10, 0, 0, 1};
-    for (size_t at = 0; at + 2 <= packets_size;) {
-        size_t size = (size_t)packets[at] << 8 | packets[at + 1];
-        fc_status status = fc_receiver_datagram(to, 1000, address, 4, packets + at + 2, size);
+    for (size_t at = 0; at + 2 <= length;) {
+        size_t size = (size_t)from[at] << 8 | from[at + 1];
+        fc_status status = fc_receiver_datagram(to, 1000, address, 4, from + at + 2, size);
         if (status != FC_OK) return status;
         at += 2 + size;
     }
     return FC_OK;
 }
+
+static fc_status feed(fc_receiver *to) { return feed_all(to, packets, packets_size); }
 
 static int32_t phase(void) {
     fc_info info;
@@ -201,6 +204,7 @@ static void restart(const fc_config *config) {
 /* A release, with what may go wrong on its way. */
 static void lifecycle(void) {
     fc_config config = fresh();
+    fc_info info;
     fc_component component;
     uint64_t wait = 7;
     component.struct_size = sizeof component;
@@ -232,7 +236,10 @@ static void lifecycle(void) {
     CHECK(phase() == FC_PHASE_COMPLETE || feed(receiver) == FC_OK); /* The code may make up for it. */
     EXPECT(fc_receiver_prove(receiver, 1000, 0, &wait), FC_OK);
     CHECK(phase() == FC_PHASE_PROVEN && wait == 0);
-    EXPECT(feed(receiver), FC_OK);
+    EXPECT(feed_all(receiver, newer, newer_size), FC_OK); /* Nothing overwrites what is being installed. */
+    info.struct_size = sizeof info;
+    EXPECT(fc_receiver_info(receiver, &info), FC_OK);
+    CHECK(info.sequence == 1 && info.phase == FC_PHASE_PROVEN);
     EXPECT(fc_receiver_prove(receiver, 1000, 0, &wait), FC_ERR_PHASE);
     EXPECT(fc_receiver_start_trial(receiver), FC_OK);
     EXPECT(fc_receiver_start_trial(receiver), FC_ERR_PHASE);
@@ -243,6 +250,8 @@ static void lifecycle(void) {
     EXPECT(fc_receiver_give_up(receiver), FC_ERR_PHASE);
     EXPECT(feed(receiver), FC_OK);
     CHECK(phase() == FC_PHASE_IDLE);
+    EXPECT(feed_all(receiver, newer, newer_size), FC_OK);
+    CHECK(phase() == FC_PHASE_COMPLETE);
 
     /* What is given up is not taken again; pages alone do where there is no room for more. */
     record_size = 0;
@@ -275,9 +284,13 @@ int main(int count, char **words) {
     fc_component component;
     fc_counter counter;
     uint64_t wait = 7;
-    FILE *file = count == 5 ? fopen(words[4], "rb") : NULL;
+    FILE *file = count == 6 ? fopen(words[4], "rb") : NULL;
     if (file == NULL || unhex(words[1], key, 32) || unhex(words[2], vendor, 16) || unhex(words[3], class, 16)) return 2;
     packets_size = fread(packets, 1, sizeof packets, file);
+    fclose(file);
+    file = fopen(words[5], "rb");
+    if (file == NULL) return 2;
+    newer_size = fread(newer, 1, sizeof newer, file);
     fclose(file);
     memset(&storage, 0, sizeof storage);
     storage.struct_size = sizeof storage;

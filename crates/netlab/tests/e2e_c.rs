@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fleetcast_cli::{identity, keys};
+use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_netlab::authority::public;
 use fleetcast_netlab::command_line::{Done, Folder, shipped};
 use fleetcast_netlab::fleet::{CLASS, Device, Fleet, GROUP, PATIENCE, VENDOR, noise, write};
@@ -154,16 +155,21 @@ fn the_c_receiver_installs_by_a_bare_key() {
 fn misuse_is_an_error_and_nothing_worse() {
     let folder = Folder::default();
     let program = build(&folder.path(""), "crates/capi/tests/misuse.c");
-    let release = Release::generated(20_001);
-    let (mut file, mut datagram) = (Vec::new(), Vec::new());
-    for slot in 0..release.carousel.schedule().cycle() {
-        if release.carousel.packet(slot, 0, &mut datagram) {
-            file.extend_from_slice(&u16::try_from(datagram.len()).unwrap().to_be_bytes());
-            file.extend_from_slice(&datagram);
+    let parameters = Parameters { size: 20_001, chunk: 1024, cell: 64, repair: 100, digest: 16, cap_len: 16 };
+    let geometry = Geometry::new(&parameters).unwrap();
+    let datagrams = |sequence| {
+        let release = Release::made(sequence, vec![("rootfs", noise(sequence, 20_001), geometry)]);
+        let (mut file, mut datagram) = (Vec::new(), Vec::new());
+        for slot in 0..release.carousel.schedule().cycle() {
+            if release.carousel.packet(slot, 0, &mut datagram) {
+                file.extend_from_slice(&u16::try_from(datagram.len()).unwrap().to_be_bytes());
+                file.extend_from_slice(&datagram);
+            }
         }
-    }
+        folder.write(&format!("packets-{sequence}"), file)
+    };
     let [key, vendor, class] = [&public("release").to_bytes()[..], &release::VENDOR.0, &release::CLASS.0].map(hex);
-    let done = Done::run(Command::new(program).args([key, vendor, class]).arg(folder.write("packets", file)));
+    let done = Done::run(Command::new(program).args([key, vendor, class]).arg(datagrams(1)).arg(datagrams(2)));
     assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), "all as it should be\n", ""));
 }
 
