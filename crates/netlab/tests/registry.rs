@@ -15,8 +15,8 @@ fn spec(name: &str) -> String {
 
 /// What stands below the heading `## title`.
 fn section(text: &str, title: &str) -> String {
-    let mut sections = text.split("\n## ");
-    sections.find(|section| section.lines().next() == Some(title)).unwrap_or_else(|| panic!("{title}")).to_owned()
+    let section = text.split("\n## ").find(|section| section.lines().next() == Some(title));
+    section.expect(title).to_owned()
 }
 
 /// What stands between `mark`s.
@@ -106,7 +106,7 @@ fn freshness_states_and_texts_that_separate_are_those_of_protocol_and_core() {
 }
 
 #[test]
-fn every_rule_and_section_that_a_page_cites_exists() {
+fn every_rule_that_a_page_cites_exists() {
     let protocol = spec("protocol.md");
     let rules: BTreeSet<_> =
         protocol.lines().filter_map(|line| Some(line.strip_prefix("- **")?.split_once("**")?.0)).collect();
@@ -141,5 +141,32 @@ fn every_link_between_the_pages_leads_somewhere() {
             let has_anchor = text.lines().filter(|line| line.starts_with('#')).any(|line| slug(line) == anchor);
             assert!(anchor.is_empty() || !file.is_empty() || has_anchor, "{page}: {target}");
         }
+    }
+}
+
+/// The first columns of the rows of tables whose first column is a number.
+fn numbered(text: &str) -> BTreeSet<[String; 2]> {
+    let rows = text.lines().filter_map(|line| line.trim().strip_prefix("| "));
+    let columns = rows.filter_map(|row| row.split_once(" | ").map(|(first, rest)| (first, rest.split(" | ").next())));
+    let numbered = columns.filter(|(first, _)| first.parse::<u8>().is_ok());
+    numbered.map(|(first, second)| [first.to_owned(), second.unwrap_or_default().to_owned()]).collect()
+}
+
+#[test]
+fn numbers_are_those_of_the_protocol_and_of_the_shapes() {
+    let (registry, protocol, cddl) = (spec("registry.md"), spec("protocol.md"), spec("fleetcast.cddl"));
+    let kinds = numbered(&section(&registry, "Statements"));
+    assert_eq!((kinds.len(), kinds), (3, numbered(&section(&protocol, "2. Packets"))));
+    let hashes = numbered(&section(&registry, "Domain separation"));
+    assert_eq!((hashes.len(), hashes), (5, numbered(&section(&protocol, "6. The hash tree"))));
+    for map in ["manifest", "component", "root", "grant", "beacon"] {
+        let (_, shape) = cddl.split_once(&format!("\n{map} = {{\n")).unwrap();
+        let keys = shape.split("\n}").next().unwrap().lines().filter_map(|line| line.split_once(" => "));
+        let highest = keys.map(|(key, _)| key.trim().trim_start_matches("? ").parse::<u8>().unwrap()).max().unwrap();
+        let row = format!("| keys of a {map} | 0 to {highest} |");
+        assert!(
+            registry.contains(&row) && registry.contains(&format!("| from {} on | `schema` |", highest + 1)),
+            "{row}"
+        );
     }
 }
