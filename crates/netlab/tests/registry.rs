@@ -15,8 +15,7 @@ fn spec(name: &str) -> String {
 
 /// What stands below the heading `## title`.
 fn section(text: &str, title: &str) -> String {
-    let section = text.split("\n## ").find(|section| section.lines().next() == Some(title));
-    section.expect(title).to_owned()
+    text.split("\n## ").find(|section| section.lines().next() == Some(title)).unwrap().to_owned()
 }
 
 /// What stands between `mark`s.
