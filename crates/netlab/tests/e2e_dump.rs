@@ -114,12 +114,14 @@ fn live_a_lossy_link_and_a_forger_are_told_and_nothing_can_be_opened() {
     let mut watch = watching.spawn(&dump(&options)).unwrap();
     let mut send = fleet.send(&sending, &release, "--rate 8M");
     send.wait_for("ready");
-    wait(&mut watch, |process| process.stdout().unwrap().contains("source-chunk"));
+    // Of a chunk that has verified the page is known.
+    let has_verified = |line: &str| line.contains("source-chunk") && line.contains("\"verdict\":\"verified\"");
+    wait(&mut watch, |process| process.stdout().unwrap().lines().any(has_verified));
     let status = fs::read_to_string(format!("/proc/{}/status", watch.id())).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     // What is heard is sent again, with an octet turned over.
     let line = watch.stdout().unwrap();
-    let line = line.lines().find(|line| line.contains("source-chunk")).unwrap();
+    let line = line.lines().find(|line| has_verified(line)).unwrap();
     let heard: Value = serde_json::from_str(line).unwrap();
     let place = |field| u16::try_from(count(&heard, field)).unwrap().to_be_bytes();
     let mut chunk = vec![0; 20 + 1024];
