@@ -27,8 +27,10 @@ def texts():
     yield vector("ok", "key-case", "D-3", "keys without regard to case", "GROUP=232.1.2.3", "Layers=2")
     yield vector("ok", "unknown-keys", "D-3", "unknown keys, strings without =, and an empty key",
                  "path=/etc/passwd", "flag", "=x", "v=2", GROUP)
-    yield vector("ok", "other-texts", "D-3", "texts that begin otherwise", texts=["v=spf1 -all", "v=2 x", f"v=1 {GROUP}"])
-    yield vector("ok", "layers-twice", "D-3", "of layers that come twice the first counts", "layers=2", "layers=9", GROUP)
+    yield vector("ok", "other-texts", "D-3", "texts that begin otherwise",
+                 texts=["v=spf1 -all", "v=2 x", f"v=1 {GROUP}"])
+    yield vector("ok", "layers-twice", "D-3", "of layers that come twice the first counts", "layers=2", "layers=9",
+                 GROUP)
     yield vector("ok", "group-twice", "D-3", "a group that comes twice is one", GROUP, GROUP)
     yield vector("ok", "layers-8", "D-3", "eight layers of a group of each family", "layers=8", GROUP, LAYERED,
                  address=["a. 192.0.2.10", "a. 2001:db8::10"])
@@ -36,7 +38,8 @@ def texts():
                  "group=232.1.2.5")
     yield vector("ok", "any-source", "D-3 D-5", "a group that is not source-specific is joined with sources too",
                  "group=239.1.2.3", "group=ff1e::1", address=["a. 192.0.2.10", "a. 2001:db8::10"])
-    yield vector("ok", "other-family", "D-4 D-5", "a group of a family that no target has is not joined", GROUP, LAYERED)
+    yield vector("ok", "other-family", "D-4 D-5", "a group of a family that no target has is not joined", GROUP,
+                 LAYERED)
     yield vector("dns-text", "none", "D-3", "no text of this version", texts=[f"v=2 {GROUP}"])
     yield vector("dns-text", "two", "D-3", "two texts of this version", texts=[f"v=1 {GROUP}", "v=1 group=232.1.2.4"])
     yield vector("dns-text", "not-first", "D-3", "v=1 is not the first string", texts=[f"{GROUP} v=1"])
@@ -51,13 +54,14 @@ def texts():
     yield vector("dns-group", "second", "D-4", "the second group is no multicast address", GROUP, "group=192.0.2.7")
     yield vector("dns-group", "none", "D-3", "no group", "layers=1")
     for layers in ("0", "9", "x", "", "1.0", "-1", "256"):
-        yield vector("dns-layers", layers or "empty", "D-4", f"layers is {layers or 'empty'}", GROUP, f"layers={layers}")
+        yield vector("dns-layers", layers or "empty", "D-4", f"layers is {layers or 'empty'}", GROUP,
+                     f"layers={layers}")
     yield vector("dns-layers", "overlap", "D-4", "the second layer of one group is another group", "layers=2", GROUP,
                  "group=232.1.2.4")
     yield vector("dns-layers", "end", "D-4", "the second layer is no multicast address", "layers=2",
                  "group=239.255.255.255")
-    yield vector("dns-layers", "kind", "D-3 D-4", "the second layer is not source-specific, as the first is", "layers=2",
-                 "group=232.255.255.255")
+    yield vector("dns-layers", "kind", "D-3 D-4", "the second layer is not source-specific, as the first is",
+                 "layers=2", "group=232.255.255.255")
     yield vector("dns-layers", "kind-back", "D-3 D-4", "the second layer is source-specific, as the first is not",
                  "layers=2", "group=231.255.255.255")
 

@@ -8,7 +8,7 @@ from . import beacon, packet, require, statement
 
 @dataclass
 class Device:
-    """What a device is and has. A release it knows is (sequence, digest), the installed one with its security version."""
+    """What a device is and has. A release is (sequence, digest), the installed one with its security version."""
 
     vendor: bytes
     classes: list[bytes]

@@ -85,10 +85,11 @@ def places():
 
 
 def floors():
-    def hold(code, name, comment, requirement="M-4 M-7", **facts):
-        yielded = {key: facts.pop(key) for key in ("installed", "seen", "trial", "given_up", "floors") if key in facts}
-        device = {key.replace("_", "-"): item for key, item in yielded.items()} | facts.pop("device", {})
-        return vector(code, name, comment, requirement, device=device, **facts)
+    def hold(code, name, comment, requirement="M-4 M-7", **given):
+        """`given` are facts of the device, and what else `vector` takes."""
+        known = [key for key in ("installed", "seen", "trial", "given_up", "floors") if key in given]
+        device = {key.replace("_", "-"): given.pop(key) for key in known}
+        return vector(code, name, comment, requirement, device=device, **given)
 
     yield hold("security-version", "installed", "below that of the installed release", installed=other(6, 2))
     yield hold("ok", "security-version", "that of the installed release", installed=other(6, 1))
