@@ -345,10 +345,8 @@ fn the_cycle_of_the_vectors_is_the_schedule() {
 /// The `component` lines of a vector without octets.
 fn geometries(v: &Vector) -> Vec<Geometry> {
     let geometry = |line: &str| {
-        let [size, chunk, cell, repair, digest] = line.split(',').map(|n| n.parse().unwrap()).collect::<Vec<u64>>()[..]
-        else {
-            panic!("{}: {line}", v.name)
-        };
+        let numbers: Vec<u64> = line.split(',').map(|n| n.parse().unwrap()).collect();
+        let [size, chunk, cell, repair, digest] = numbers.try_into().unwrap();
         let cap_len = usize::try_from(digest).unwrap();
         Geometry::new(&Parameters { size, chunk, cell, repair, digest, cap_len }).unwrap()
     };

@@ -83,7 +83,7 @@ impl Listener {
         let is_more = |(code, count): &(&'static str, u64)| *count > dropped.get(code).copied().unwrap_or_default();
         let (code, _) = counters.dropped().find(is_more).unwrap();
         let earlier = self.earlier.entry((kind as u8, statement.to_vec())).or_insert(code);
-        if code == "refused-before" { *earlier } else { code }
+        if code == "refused-before" { earlier } else { code }
     }
 }
 
