@@ -3,18 +3,20 @@
 import pathlib
 import re
 import unittest
+from unittest import mock
 
 import beacons
 import erasure
 import packet
+import policy
 import roots
 from packet import Refused
 from statement import is_sound, parse
 from tree import Geometry
 
 VECTORS = pathlib.Path(__file__).resolve().parents[2] / "spec" / "vectors"
-# For who sends, signs or publishes; a receiver that sends nothing needs none of it.
-NOT_FOR_RECEIVERS = {"release", "schedule", "nack"}
+# For who sends, signs, publishes or asks, or finds senders by DNS: this receiver does none of it.
+NOT_FOR_RECEIVERS = {"release", "schedule", "nack", "nack-sender", "dns"}
 # In `test_receiver.py`, by a whole device.
 ELSEWHERE = {"session"}
 
@@ -70,6 +72,27 @@ def code(call, *arguments) -> str:
     except Refused as refused:
         return refused.code
     return "ok"
+
+
+def settings(v: Vector) -> policy.Settings:
+    """The device of a header."""
+    targets = [line.split(",") for line in v.all("target")]
+    return policy.Settings(
+        bytes.fromhex(v.get("device-vendor")),
+        [bytes.fromhex(each) for each in v.all("device-class")],
+        {name: (pathlib.Path(name), int(size)) for name, size in targets},
+        next((int(revision) for revision in v.all("device-hardware")), None),
+    )
+
+
+def floors(v: Vector) -> policy.Floors:
+    """What it remembers. Root 1 made void what was installed, if something did, and what was seen came after it."""
+    records = {}
+    for key, root in (("installed", 0), ("seen", 1)):
+        for line in v.all(key):
+            sequence, digest, *security = line.split(",")
+            records[key] = policy.Record(int(sequence), int((security + ["0"])[0]), bytes.fromhex(digest), root)
+    return policy.Floors(**records, void_before=int(v.get("floors") == "void"))
 
 
 class Vectors(unittest.TestCase):
@@ -188,6 +211,19 @@ class Vectors(unittest.TestCase):
             codes = root.verify_beacon(v.body, beacons.read).refuses(m, [bytes.fromhex(c) for c in v.all("class")])
             order = [c for c in ("security-version", "equivocation", "superseded") if c in codes]  # M-4
             self.assertEqual((order + ["ok"])[0], v.get("expect"), v.name)
+
+    def test_layer_policy(self):
+        for v in layer("policy"):
+            if v.all("trial") or v.all("given-up"):
+                continue  # Nothing is ever on trial here.
+            root = v.trust()
+            m = root.verify_manifest(v.body)
+            newest = [root.verify_beacon(bytes.fromhex(octets), beacons.read) for octets in v.all("beacon")]
+            fixed = [int(number) for number in v.all("wave-number")]
+            wave = fixed[0] if fixed else m.wave_number(bytes.fromhex(v.get("wave-seed")))
+            with mock.patch.object(policy, "BUFFER", v.number("largest-packet")):
+                if self.check(v, policy.decide, m, settings(v), floors(v), newest[0] if newest else None, wave):
+                    self.assertEqual((wave, m.wave_time(wave)), (v.number("number"), v.number("not-before")), v.name)
 
     def test_layer_freshness(self):
         for v in layer("freshness"):

@@ -12,16 +12,18 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leave nothing in the tree but the vectors
 
 from fleetcast_reference import (  # noqa: E402
-    Refused, beacon, beacon_cases, code_cases, example, freshness_cases, grant_cases, manifest_cases, nack, nack_cases,
-    packet, packet_cases, release, release_cases, root_cases, schedule_cases, statement, statement_cases, trust,
-    walk_cases)
+    Refused, beacon, beacon_cases, code_cases, dns, dns_cases, example, freshness_cases, grant_cases, manifest_cases,
+    nack, nack_cases, nack_sender_cases, packet, packet_cases, policy, policy_cases, release, release_cases, root_cases,
+    schedule_cases, statement, statement_cases, trust, walk_cases)
+from fleetcast_reference.geometry import Geometry  # noqa: E402
 from fleetcast_reference.vector import Vector  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-LAYERS = ["packet", "statement", "fec", "geometry", "release", "session", "schedule", "nack", "root", "walk", "beacon",
-          "beacon-policy", "freshness"]
+LAYERS = ["packet", "statement", "fec", "geometry", "release", "session", "schedule", "nack", "nack-sender", "root",
+          "walk", "beacon", "beacon-policy", "freshness", "policy", "dns"]
 MODULES = [packet_cases, statement_cases, manifest_cases, grant_cases, code_cases, release_cases, schedule_cases,
-           nack_cases, root_cases, walk_cases, beacon_cases, freshness_cases, example]
+           nack_cases, nack_sender_cases, root_cases, walk_cases, beacon_cases, freshness_cases, policy_cases,
+           dns_cases, example]
 
 
 def judge(vector: Vector, files: dict[str, Vector]) -> str:
@@ -32,6 +34,9 @@ def judge(vector: Vector, files: dict[str, Vector]) -> str:
             packet.parse(vector.body)
         elif vector.layer == "nack":
             nack.parse(vector.body)
+        elif vector.layer == "nack-sender":
+            components = [Geometry(*map(int, line.split(","))) for line in vector.fields["component"]]
+            nack.take(vector.body, bytes.fromhex(vector.fields["release"]), components)
         elif vector.layer == "statement":
             trust.manifest(vector.body, trusted(vector))
         elif vector.layer == "root":
@@ -49,6 +54,10 @@ def judge(vector: Vector, files: dict[str, Vector]) -> str:
             beacon.policy(beacon.accept(vector.body, anchor), classes, statement.parse(manifest)[0])
         elif vector.layer == "freshness":
             judge_freshness(vector)
+        elif vector.layer == "policy":
+            judge_policy(vector)
+        elif vector.layer == "dns":
+            assert dns.of_vector(vector.fields) == vector.fields.get("join"), vector.path
         elif vector.layer == "release":
             release.read_file(vector.body, key)
         elif vector.layer == "session":
@@ -113,6 +122,14 @@ def judge_freshness(vector: Vector) -> None:
         else:
             answer = (device.hear if what == "hear" else device.step)(now, statements[int(rest[0])])
             assert answer == rest[1], (vector.path, line, answer)
+
+
+def judge_policy(vector: Vector) -> None:
+    """Stops the program unless a device that takes a release may install it when the header says."""
+    anchor = trusted(vector)
+    trust.manifest(vector.body, anchor)
+    time = policy.decide(policy.of_vector(vector.fields, anchor), statement.parse(vector.body)[0])
+    assert time == vector.fields.get("not-before"), (vector.path, time)
 
 
 def index(vectors: list[Vector]) -> str:

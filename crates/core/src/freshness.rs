@@ -12,7 +12,7 @@ use core::time::Duration;
 
 use crate::beacon::Beacon;
 use crate::time::Instant;
-use crate::trust::{Trust, Verified, verify};
+use crate::trust::{Envelope, Trust, Verified, verify};
 
 /// For how long beacons must have been heard before the newest one counts: a later one may come that somebody holds back.
 pub const LISTEN: Duration = Duration::from_secs(10);
@@ -145,6 +145,14 @@ impl Watch {
         };
         self.newest = Some(Newest { beacon, at: now, heard: Some(heard.unwrap_or(now)) });
         Verdict::New
+    }
+
+    /// Hears the newest beacon once more, if this is its payload: that has verified, whatever signatures are around it \[B-3\].
+    pub fn hear_again(&mut self, now: Instant, payload: &[u8]) -> bool {
+        let is_same = |newest: &&mut Newest| {
+            Envelope::parse(newest.beacon.statement()).is_ok_and(|envelope| envelope.payload() == payload)
+        };
+        self.newest.as_mut().filter(is_same).map(|newest| newest.heard.get_or_insert(now)).is_some()
     }
 
     /// Takes the beacon that was kept from before a restart: it counts, but has not been heard.

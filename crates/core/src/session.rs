@@ -425,9 +425,16 @@ impl Receiver {
 
     fn handle_object(&mut self, source: u64, header: Header, payload: &[u8]) {
         let tsi = header.tsi;
+        // Several releases may have one TSI [M-8]: a packet is of the one in which it is right.
+        let of_tsi = |c: &Candidate| c.manifest.tsi() == tsi;
+        let is_of = |c: &Candidate| of_tsi(c) && c.is_right(&self.staging, header, payload);
         match &self.download {
-            Some(download) if download.manifest().tsi() == tsi => self.handle_own(source, header, payload),
-            Some(_) => match self.candidates.iter().position(|candidate| candidate.manifest.tsi() == tsi) {
+            Some(download) if download.manifest().tsi() == tsi => match self.candidates.iter().position(is_of) {
+                Some(index) => self.handle_candidate(index, source, header, payload),
+                None => self.handle_own(source, header, payload),
+            },
+            Some(_) => match self.candidates.iter().position(is_of).or_else(|| self.candidates.iter().position(of_tsi))
+            {
                 Some(index) => self.handle_candidate(index, source, header, payload),
                 None => self.counters.drop("other-session"),
             },

@@ -6,7 +6,7 @@ use fleetcast_core::fec::{ChunkIo, Decoder};
 use fleetcast_core::manifest::{Component, Manifest, Token, Uuid};
 use fleetcast_core::session::{Config, Policy, Receiver, Target, Wave};
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
+use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys, Unverified, parse_unverified};
 
 use fleetcast_sign::release::{Coding, Draft, Wanted, plan};
 pub use fleetcast_sign::release::{Facts, Image, Input};
@@ -115,6 +115,16 @@ impl Release {
         let threshold = u8::try_from(names.len()).unwrap();
         let carousel = Carousel::new(&file, &images, &authority::role(threshold, names).into());
         Self { file, carousel, images }
+    }
+
+    /// What its manifest says.
+    ///
+    /// # Panics
+    ///
+    /// Never: it has been made from one.
+    #[must_use]
+    pub fn manifest(&self) -> Unverified<Manifest> {
+        parse_unverified(self.carousel.statement()).unwrap()
     }
 }
 

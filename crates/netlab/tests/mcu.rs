@@ -2,23 +2,21 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use fleetcast_core::manifest::{Manifest, Share, Token, Uuid};
 use fleetcast_core::trust::verify;
 use fleetcast_core::wire::{HEADER_LEN, Object, Packet};
 use fleetcast_netlab::authority::public;
+use fleetcast_netlab::board;
 use fleetcast_netlab::bogus::Bogus;
-use fleetcast_netlab::command_line::{Done, Folder, shipped};
+use fleetcast_netlab::command_line::{Done, Folder};
 use fleetcast_netlab::release::{CLASS, Facts, Release, facts, trust};
 use fleetcast_netlab::sim::{Channel, Losses};
 use fleetcast_netlab::vectors::unhex;
 use fleetcast_sign::release::{Coding, Wanted, plan};
 use sha2::{Digest as _, Sha256};
 
-const TARGET: &str = "thumbv7em-none-eabihf";
 /// Octets of the largest datagram.
 const MAX_PACKET: usize = 1232;
 /// Addresses of the senders: all genuine packets come from the first.
@@ -68,31 +66,6 @@ const OUTCOMES: [&str; 29] = [
 /// What the program may take, in octets.
 const MAX_RAM: u64 = 32 << 10;
 const MAX_FLASH: u64 = 64 << 10;
-
-/// The program, built; `None` if that cannot be done here.
-fn board() -> Option<PathBuf> {
-    let libraries = Done::run(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET])).ok().stdout;
-    let has_target = Path::new(libraries.trim()).is_dir();
-    let path = env::var_os("PATH").unwrap_or_default();
-    let has_emulator = env::split_paths(&path).any(|folder| folder.join("qemu-system-arm").is_file());
-    if !has_target || !has_emulator {
-        assert!(env::var_os("CI").is_none(), "the target {TARGET} and qemu-system-arm are needed");
-        eprintln!(
-            "SKIPPED: the receiver for microcontrollers; it needs the target {TARGET} and qemu-system-arm: run .ci/test"
-        );
-        return None;
-    }
-    let folder = shipped("target/mcu");
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--locked", "--release", "--quiet"]).current_dir(shipped("examples/mcu"));
-    cargo.env("CARGO_TARGET_DIR", &folder);
-    // They would replace those of the folder's settings.
-    for flags in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
-        cargo.env_remove(flags);
-    }
-    Done::run(&mut cargo).ok();
-    Some(folder.join(TARGET).join("release/board"))
-}
 
 /// Datagrams as the program reads them.
 #[derive(Default)]
@@ -249,7 +222,7 @@ fn is_chunk(packet: &[u8]) -> bool {
 
 #[test]
 fn a_microcontroller_receives_a_release_through_loss_forgers_and_power_cuts_in_little_memory() {
-    let Some(board) = board() else { return };
+    let Some(board) = board::program() else { return };
     let (old, new) = (release("release", &facts(1), 200_000), wordy(2, IMAGE));
     let (old_packets, new_packets) = (cycle(&old), cycle(&new));
     let mut forger = Forger::new(&new);

@@ -1,25 +1,50 @@
 //! The receive session against those who know the protocol: genuine packets at the wrong time, and statements that look genuine.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+use std::collections::HashMap;
+
+use fleetcast_core::manifest::{Manifest, Token};
 use fleetcast_core::session::{Action, Config, Mark, Receiver};
 use fleetcast_core::time::Instant;
 use fleetcast_core::tree::{Geometry, Parameters};
-use fleetcast_core::trust::Envelope;
+use fleetcast_core::trust::{Envelope, tsi_of, verify};
 use fleetcast_core::wire::{HEADER_LEN, Object, Packet, PageKind, StatementKind};
 use fleetcast_netlab::authority;
 use fleetcast_netlab::bogus::Bogus;
-use fleetcast_netlab::release::{self, Release, trust};
+use fleetcast_netlab::release::{self, Facts, Release, trust};
 use fleetcast_netlab::sim::Store;
+use sha2::{Digest as _, Sha256};
 
 const NOW: Instant = Instant::from_micros(0);
 
 /// A release of one image in small chunks and cells of 8, without repair chunks.
 fn made(sequence: u64, chunks: usize) -> Release {
+    versioned(sequence, chunks, release::facts(sequence).version)
+}
+
+fn versioned(sequence: u64, chunks: usize, version: Token) -> Release {
     let mut image = vec![0; chunks * 64];
     fastrand::Rng::with_seed(sequence).fill(&mut image);
     let size = image.len() as u64;
     let parameters = Parameters { size, chunk: 64, cell: 8, repair: 0, digest: 16, cap_len: 16 };
-    Release::made(sequence, vec![("rootfs", image, Geometry::new(&parameters).unwrap())])
+    let facts = Facts { version, ..release::facts(sequence) };
+    Release::with_facts(&facts, vec![("rootfs", image, Geometry::new(&parameters).unwrap())])
+}
+
+/// Releases 10 and 11 under one TSI: names of their versions are tried until two agree.
+fn of_one_tsi() -> [Release; 2] {
+    let (first, second) = (made(10, 64), made(11, 128));
+    let tsis = |release: &Release| {
+        let mut manifest: Manifest = (*verify::<Manifest>(release.carousel.statement(), &trust()).unwrap()).clone();
+        (0..200_000).map(move |version| {
+            manifest.version = Token::new(&format!("{version}")).unwrap();
+            (tsi_of(&Sha256::digest(manifest.encode().unwrap()).into()).0, manifest.version.clone())
+        })
+    };
+    let known: HashMap<_, _> = tsis(&first).collect();
+    let versions = tsis(&second).find_map(|(tsi, version)| Some([known.get(&tsi)?.clone(), version]));
+    let [one, other] = versions.unwrap();
+    [versioned(10, 64, one), versioned(11, 128, other)]
 }
 
 /// All packets of one cycle.
@@ -297,4 +322,22 @@ fn manifests_of_one_number_wait_side_by_side_and_the_one_with_data_wins() {
     assert_eq!(receiver.counters().dropped_for("equivocation"), 0);
     feed(&mut receiver, &mut store, 1, NOW, &first[0]);
     assert_eq!(receiver.counters().dropped_for("equivocation"), 1);
+}
+
+#[test]
+fn releases_of_one_tsi_are_told_apart_by_what_verifies() {
+    let [old, new] = of_one_tsi().map(|release| cycle(&release));
+    let tsi = |packets: &[Vec<u8>]| Packet::decode(&packets[0]).unwrap().header.tsi;
+    assert_eq!(tsi(&old), tsi(&new));
+    let mut receiver = release::receiver();
+    let mut store = Store::default();
+    for packet in &old[..30] {
+        feed(&mut receiver, &mut store, 1, NOW, packet);
+    }
+    for (old, new) in old.iter().skip(30).cycle().zip(&new) {
+        feed(&mut receiver, &mut store, 1, NOW, old);
+        feed(&mut receiver, &mut store, 2, NOW, new);
+    }
+    assert_eq!(store.followed, [10, 11], "{:?}", receiver.counters());
+    assert!(receiver.is_complete(), "{:?}", receiver.counters());
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use fleetcast_core::fec::{ChunkIo, Decoder, Encoder, Layers, Schedule, Slot};
 use fleetcast_core::manifest::Manifest;
@@ -10,7 +11,8 @@ use fleetcast_core::release::{HEAD_LEN, Layout, ReleaseError, decode_head};
 use fleetcast_core::tree::{Geometry, Parameters, Tree, TreeError, xor};
 use fleetcast_core::trust::{StatementError, Verified, verify};
 use fleetcast_core::wire::{HEADER_LEN, Header, Object, Packet, PacketError, PageKind};
-use fleetcast_netlab::vectors::{self, image, layer, one, unhex};
+use fleetcast_netlab::vectors::{self, Vector, image, layer, one, unhex};
+use fleetcast_send::nack::Answers;
 use sha2::{Digest as _, Sha256};
 
 fn describe(header: &Header, payload: &[u8]) -> Vec<(&'static str, String)> {
@@ -69,6 +71,19 @@ fn requests_decode_as_the_vectors_say() {
         };
         assert_eq!(entries.iter().map(line).collect::<Vec<_>>(), v.all("entry").collect::<Vec<_>>(), "{}", v.name);
         assert_eq!(nack::encode(&request.release, &entries), v.body, "{}", v.name);
+    }
+}
+
+#[test]
+fn a_sender_takes_requests_as_the_vectors_say() {
+    for v in layer("nack-sender") {
+        let release = unhex(v.get("release")).try_into().unwrap();
+        let mut answers = Answers::new(release, geometries(&v), 50, 7);
+        answers.handle_datagram(Duration::ZERO, [192, 0, 2, 1].into(), &v.body);
+        let counts = answers.counts();
+        let got = counts.dropped.keys().next().copied().unwrap_or("ok");
+        assert_eq!(got, v.get("expect"), "{}", v.name);
+        assert_eq!(counts.requests == 1, v.is_good(), "{}", v.name);
     }
 }
 
@@ -327,21 +342,22 @@ fn the_cycle_of_the_vectors_is_the_schedule() {
     assert_eq!(slots.next(), None);
 }
 
+/// The `component` lines of a vector without octets.
+fn geometries(v: &Vector) -> Vec<Geometry> {
+    let geometry = |line: &str| {
+        let numbers: Vec<u64> = line.split(',').map(|n| n.parse().unwrap()).collect();
+        let [size, chunk, cell, repair, digest] = numbers.try_into().unwrap();
+        let cap_len = usize::try_from(digest).unwrap();
+        Geometry::new(&Parameters { size, chunk, cell, repair, digest, cap_len }).unwrap()
+    };
+    v.all("component").map(geometry).collect()
+}
+
 #[test]
 fn slots_carry_what_the_vectors_say_on_the_layers_they_say() {
     for v in layer("schedule") {
-        let geometry = |line: &str| {
-            let [size, chunk, cell, repair, digest] =
-                line.split(',').map(|n| n.parse().unwrap()).collect::<Vec<u64>>()[..]
-            else {
-                panic!("{}: {line}", v.name)
-            };
-            let cap_len = usize::try_from(digest).unwrap();
-            Geometry::new(&Parameters { size, chunk, cell, repair, digest, cap_len }).unwrap()
-        };
-        let geometries = v.all("component").map(geometry).collect();
         let layers = Layers::new(v.get("layers").parse().unwrap()).unwrap();
-        let schedule = Schedule::layered(geometries, v.get("statement-every").parse().unwrap(), layers);
+        let schedule = Schedule::layered(geometries(&v), v.get("statement-every").parse().unwrap(), layers);
         for line in v.all("slot") {
             let (number, _) = line.split_once(' ').unwrap();
             let slot: u64 = number.parse().unwrap();
@@ -396,10 +412,12 @@ fn every_layer_of_the_vectors_is_tested_here() {
     let mut found: Vec<_> =
         folders.filter(holds_vectors).map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     found.sort();
-    // The last five in `vectors_trust.rs`.
-    let trust = ["beacon", "beacon-policy", "freshness", "root", "walk"];
-    let mut tested = ["fec", "geometry", "nack", "packet", "release", "schedule", "session", "statement"].to_vec();
+    let here = ["fec", "geometry", "nack", "nack-sender", "packet", "release", "schedule", "session", "statement"];
+    let trust = ["beacon", "beacon-policy", "freshness", "policy", "root", "walk"];
+    let mut tested = here.to_vec();
+    // In `vectors_trust.rs`, and the last in the unit tests of `fleetcast-recv`.
     tested.extend(trust);
+    tested.push("dns");
     tested.sort_unstable();
     assert_eq!(found, tested);
 }

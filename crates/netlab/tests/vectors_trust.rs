@@ -1,14 +1,15 @@
-//! The core against the vectors of roots and beacons (spec §17, §18).
+//! The core against the vectors of roots and beacons (spec §17, §18), and of what a device decides by a manifest (§4).
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use core::time::Duration;
+use std::collections::HashMap;
 
 use fleetcast_core::beacon::{Beacon, Current};
-use fleetcast_core::freshness::{Verdict, Watch};
 use fleetcast_core::manifest::{Manifest, Token, Uuid};
-use fleetcast_core::session::{Policy, RefuseReason, Target};
+use fleetcast_core::session::{Action, Config, Mark, Policy, Receiver, RefuseReason, Target, Wave};
 use fleetcast_core::time::Instant;
 use fleetcast_core::trust::{Root, StatementError, Trust, Verified, parse_unverified, verify};
+use fleetcast_core::wire::{Header, Object, StatementKind, Tsi};
 use fleetcast_netlab::release;
 use fleetcast_netlab::vectors::{self, Vector, layer, unhex};
 use sha2::{Digest as _, Sha256};
@@ -42,6 +43,50 @@ fn roots_follow_as_the_vectors_say() {
     }
 }
 
+/// A whole receiver that hears statements, each in a packet of its own, and what came of those before.
+struct Listener {
+    receiver: Receiver,
+    voids_floors: bool,
+    earlier: HashMap<(u8, Vec<u8>), &'static str>,
+}
+
+impl Listener {
+    fn new(trust: Trust, built: u64) -> Self {
+        let policy = Policy { built, ..release::policy() };
+        let receiver = Receiver::new(Config { trust, policy, staging: 256, seed: 7 });
+        Self { receiver, voids_floors: false, earlier: HashMap::new() }
+    }
+
+    /// What becomes of a statement. The header decides nothing: it gives a root the number that is due, and no TSI.
+    fn hear(&mut self, now: Instant, kind: StatementKind, statement: &[u8]) -> &'static str {
+        let receiver = &mut self.receiver;
+        let number = if kind == StatementKind::Root { receiver.trust().version() + 1 } else { 0 };
+        let header = Header { layer: 0, count: 0, tsi: Tsi([0; 4]), object: Object::Statement { kind, number } };
+        let datagram = [&header.encode()[..], statement].concat();
+        let dropped: HashMap<_, _> = receiver.counters().dropped().collect();
+        let duplicates = receiver.counters().duplicates;
+        let mut is_taken = false;
+        let mut actions = receiver.handle_datagram(now, 1, &datagram);
+        while let Some(action) = actions.next() {
+            if let Action::Root { voids_floors, .. } = action {
+                self.voids_floors |= voids_floors;
+            }
+            is_taken |= matches!(action, Action::Root { .. } | Action::Beacon { .. });
+        }
+        if is_taken {
+            return "ok";
+        }
+        let counters = receiver.counters();
+        if counters.duplicates > duplicates {
+            return "duplicate";
+        }
+        let is_more = |(code, count): &(&'static str, u64)| *count > dropped.get(code).copied().unwrap_or_default();
+        let (code, _) = counters.dropped().find(is_more).unwrap();
+        let earlier = self.earlier.entry((kind as u8, statement.to_vec())).or_insert(code);
+        if code == "refused-before" { earlier } else { code }
+    }
+}
+
 #[test]
 fn chains_are_walked_as_the_vectors_say() {
     for v in layer("walk") {
@@ -52,6 +97,14 @@ fn chains_are_walked_as_the_vectors_say() {
         assert_eq!(answers, v.all("answer").collect::<Vec<_>>(), "{}", v.name);
         assert_eq!(u64::from(trust.version()), v.number("reached"), "{}", v.name);
         assert_eq!(if is_void { "void" } else { "keep" }, v.get("floors"), "{}", v.name);
+
+        let mut listener = Listener::new(v.trust().unwrap(), 0);
+        let times = (1..).map(|tens| at(tens * 10));
+        let hear = |(now, root): (_, &&[u8])| listener.hear(now, StatementKind::Root, root);
+        let answers: Vec<_> = times.zip(&v.parts()).map(hear).collect();
+        assert_eq!(answers, v.all("answer").collect::<Vec<_>>(), "{}, by a receiver", v.name);
+        assert_eq!(listener.receiver.trust().version(), trust.version(), "{}", v.name);
+        assert_eq!(listener.voids_floors, is_void, "{}", v.name);
     }
 }
 
@@ -59,31 +112,19 @@ fn at(seconds: u64) -> Instant {
     Instant::default().after(Duration::from_secs(seconds))
 }
 
-/// What becomes of a beacon.
-fn hear(watch: &mut Watch, now: Instant, beacon: &[u8], trust: &Trust) -> &'static str {
-    match verify::<Beacon>(beacon, trust) {
-        Err(e) => e.code(),
-        Ok(beacon) => match watch.hear(now, beacon) {
-            Verdict::New => "ok",
-            Verdict::Same => "duplicate",
-            Verdict::Replay => "beacon-replay",
-        },
-    }
-}
-
 #[test]
 fn beacons_are_taken_as_the_vectors_say() {
     for v in layer("beacon") {
         let trust = v.trust().unwrap();
-        let mut watch = Watch::new(at(0), 0, &trust);
+        let mut listener = Listener::new(trust, 0);
         for newest in v.all("newest") {
-            watch.restore(at(0), verify(&unhex(newest), &trust).unwrap());
+            listener.receiver.restore_beacon(at(0), &unhex(newest)).unwrap();
         }
-        assert_eq!(hear(&mut watch, at(0), &v.body, &trust), v.get("expect"), "{}", v.name);
+        assert_eq!(listener.hear(at(0), StatementKind::Beacon, &v.body), v.get("expect"), "{}", v.name);
         if !v.is_good() {
             continue;
         }
-        let beacon = watch.newest().unwrap();
+        let beacon = listener.receiver.beacon().unwrap();
         let numbers = [beacon.issued, beacon.until, beacon.root.into()];
         assert_eq!(numbers, ["issued", "until", "newest-root"].map(|key| v.number(key)), "{}", v.name);
         let current = v.all("current").map(|line| {
@@ -120,41 +161,94 @@ fn beacons_refuse_releases_as_the_vectors_say() {
     }
 }
 
+/// A release that a device knows, and what else its line says.
+fn known(v: &Vector, key: &str) -> Option<(Mark, u32)> {
+    let line = v.all(key).next()?;
+    let fields: Vec<_> = line.split(',').collect();
+    let mark = Mark { sequence: fields[0].parse().unwrap(), digest: unhex(fields[1]).try_into().unwrap() };
+    Some((mark, fields.get(2).map_or(0, |version| version.parse().unwrap())))
+}
+
+/// The device of a header, and the numbers in it.
+fn device(v: &Vector) -> Policy {
+    let uuid = |uuid: &str| Uuid(unhex(uuid).try_into().unwrap());
+    let target = |line: &str| {
+        let (name, size) = line.split_once(',').unwrap();
+        Target { name: Token::new(name).unwrap(), max_size: size.parse().unwrap() }
+    };
+    let wave = v.all("wave-seed").next().map_or_else(
+        || Wave::Fixed(v.get("wave-number").parse().unwrap()),
+        |seed| Wave::Seed(unhex(seed).try_into().unwrap()),
+    );
+    let mut policy = Policy {
+        vendor: uuid(v.get("device-vendor")),
+        classes: v.all("device-class").map(uuid).collect(),
+        targets: v.all("target").map(target).collect(),
+        installed: known(v, "installed"),
+        has_floors: true,
+        seen: None,
+        trial: known(v, "trial").map(|(mark, _)| mark),
+        failed: known(v, "given-up").map(|(mark, _)| mark),
+        hardware: v.all("device-hardware").next().map(|revision| revision.parse().unwrap()),
+        wave,
+        max_packet: v.get("largest-packet").parse().unwrap(),
+        built: 0,
+    };
+    if v.get("floors") == "void" {
+        policy.void_floors();
+    }
+    policy.seen = known(v, "seen").map(|(mark, _)| mark);
+    policy
+}
+
+#[test]
+fn devices_decide_by_the_manifest_as_the_vectors_say() {
+    for v in layer("policy") {
+        let trust = v.trust().unwrap();
+        let manifest: Verified<Manifest> = verify(&v.body, &trust).unwrap();
+        let beacon: Option<Verified<Beacon>> = v.all("beacon").next().map(|b| verify(&unhex(b), &trust).unwrap());
+        let policy = device(&v);
+        let got = policy.check(&manifest, beacon.as_deref());
+        assert_eq!(got.as_ref().map_or_else(RefuseReason::code, |()| "ok"), v.get("expect"), "{}", v.name);
+        if v.is_good() {
+            let number = policy.wave.number(manifest.sequence);
+            assert_eq!(u64::from(number), v.number("number"), "{}", v.name);
+            assert_eq!(manifest.not_before(number), Some(v.number("not-before")), "{}", v.name);
+        }
+    }
+}
+
 /// Does what a line says, and gives what comes of it.
-fn live(v: &Vector, watch: &mut Watch, trust: &mut Trust, line: &str) -> String {
+fn live(v: &Vector, listener: &mut Listener, line: &str) -> String {
     let words: Vec<_> = line.split(' ').collect();
     let seconds: u64 = words[0].parse().unwrap();
     let now = at(seconds);
     let statement = || v.parts()[words[2].parse::<usize>().unwrap()].to_vec();
-    let answer = match words[1] {
+    let kind = match words[1] {
         "keep" => {
-            watch.restore(now, verify(&statement(), trust).unwrap());
+            listener.receiver.restore_beacon(now, &statement()).unwrap();
             return line.into();
         }
         "state" => {
             let system = v.all("system").next().map(|unix| unix.parse::<u64>().unwrap() + seconds);
-            let clock = watch.clock(now).max(system.unwrap_or_default());
-            return format!("{seconds} state {} {clock}", watch.state(now, system, trust).code());
+            let clock = listener.receiver.clock(now).max(system.unwrap_or_default());
+            return format!("{seconds} state {} {clock}", listener.receiver.freshness(now, system).code());
         }
-        "hear" => hear(watch, now, &statement(), trust),
+        "hear" => StatementKind::Beacon,
         what => {
             assert_eq!(what, "root", "{}: {line}", v.name);
-            code(trust.step(&statement()))
+            StatementKind::Root
         }
     };
-    if words[1] == "root" && answer == "ok" {
-        watch.follow(now, trust);
-    }
-    format!("{seconds} {} {} {answer}", words[1], words[2])
+    format!("{seconds} {} {} {}", words[1], words[2], listener.hear(now, kind, &statement()))
 }
 
 #[test]
 fn devices_know_what_is_current_as_the_vectors_say() {
     for v in layer("freshness") {
-        let mut trust = v.trust().unwrap();
-        let mut watch = Watch::new(at(0), v.number("built"), &trust);
+        let mut listener = Listener::new(v.trust().unwrap(), v.number("built"));
         for line in v.all("at") {
-            assert_eq!(live(&v, &mut watch, &mut trust, line), line, "{}", v.name);
+            assert_eq!(live(&v, &mut listener, line), line, "{}", v.name);
         }
     }
 }

@@ -13,6 +13,8 @@ mod dns;
 mod memory;
 mod plan;
 mod resolve;
+#[cfg(test)]
+mod vectors;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
-//! The receiver on an emulated board: the datagrams of the file `session` in, what became of them out.
+//! The receiver on an emulated board: the datagrams of the file `session` in, what became of them out, and the image in the file `image` once it is complete.
 //!
 //! A record of the file is the time in milliseconds (32 bits), the address of the sender (32 bits), the number of octets (16 bits) and the datagram. In a
-//! record without a datagram the second field says which write or erasure from there on is the last, and stops halfway: power fails. All that the program prints is `key value` in lines; the last one is `PASS` or `FAIL`.
+//! record without a datagram the second field says which write or erasure from there on is the last, and stops halfway: power fails; 0 stands for at once. All that the program prints is `key value` in lines; the last one is `PASS` or `FAIL`.
 #![no_std]
 #![no_main]
 
@@ -57,6 +57,12 @@ fn play() -> Option<()> {
     while let Some(record) = session.next(&mut buf) {
         let (time, source, bytes) = match record {
             Record::Datagram { time, source, bytes } => (time, source, bytes),
+            Record::PowerCut { at: 0 } => {
+                drop(receiver);
+                receiver = start()?;
+                starts += 1;
+                continue;
+            }
             Record::PowerCut { at } => {
                 discharge(at);
                 continue;
@@ -86,6 +92,7 @@ fn play() -> Option<()> {
     writeln!(out, "complete-after {}\nsequence {}", complete?, manifest.sequence).ok()?;
     let size = manifest.components.first()?.geometry.size();
     let image = receiver.flash().image(LAYOUT.slot.start, size)?;
+    semihosting::fs::write(c"image", image).ok()?;
     let digest: [u8; 32] = Sha256::digest(image).into();
     write!(out, "size {size}\nsha256 ").ok()?;
     digest.iter().try_for_each(|octet| write!(out, "{octet:02x}")).ok()?;

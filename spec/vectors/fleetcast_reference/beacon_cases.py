@@ -8,7 +8,7 @@ from .release import CLASS
 from .roots import (
     A1, B1, B2, CAMERA, CLASSES, DAY, ISSUED, OTHER_VENDOR, R1, RELEASE, THIEF, beacon, beacon_statement, entry,
     manifest_statement, role, root, root_statement)
-from .statement import MANIFEST, ROOT, parse, signed, statement
+from .statement import MANIFEST, ROOT, cose, parse, protected, signed, statement
 from .statement_cases import manifest
 from .vector import Vector, stream
 
@@ -65,6 +65,15 @@ def refused():
     yield bad("duplicate", "same", "B-3", "the newest itself", beacon(), newest=newest)
     yield bad("duplicate", "other-signature", "B-3", "the payload of the newest, signed by another key", beacon(), B2,
               newest=newest)
+    for name, comment, junk in (
+            ("junk-signature", "the payload of the newest in a signature that is none, under the kid of a beacon key",
+             [cose(protected(B2.public), stream("junk", 64))]),
+            ("junk-signatures", "the same in eight of them, the last four under kids of no key",
+             [cose(protected(key), stream("junk", 64)) for key in [B1.public, B2.public] * 2
+              + [stream(f"key {i}", 32) for i in range(4)]]),
+            ("junk-of-nobody", "the same under the kid of no key alone",
+             [cose(protected(stream("key", 32)), stream("junk", 64))])):
+        yield vector(name, "duplicate", "B-3", comment, statement(encode(beacon()), *junk), newest=newest)
     yield bad("beacon-replay", "earlier", "B-3", "one second earlier than the newest", beacon(ISSUED + DAY - 1),
               newest=newest)
     yield bad("beacon-replay", "earlier-longer", "B-3", "issued earlier, but with a later until",

@@ -25,7 +25,7 @@ def block(k, r, chunk, comment, octets=b"", suffix=""):
     source = [octets[i * chunk : (i + 1) * chunk] for i in range(k)]
     fields = {"k": k, "r": r, "chunk": chunk}
     name = f"k{k}-r{r}-t{chunk}{suffix}"
-    return Vector("fec", name, "ok", "F-1 F-2 F-3", comment, fields, octets + b"".join(encode(source, r)))
+    return Vector("fec", name, "ok", "F-1 F-2 F-3 F-4", comment, fields, octets + b"".join(encode(source, r)))
 
 
 def geometry():
@@ -84,7 +84,8 @@ def one(name: str, g: Geometry, cap_nodes: int) -> Vector:
         "last-block": f"{g.k(last)} {g.r(last)}", "position": positions,
     }
     comment = f"{g.size} octets in chunks of {g.chunk}, cells of {g.cell}, repair {g.repair}, digests of {g.digest}"
-    return Vector("geometry", name, "ok", "G-2 G-3 G-4 G-5 G-6 T-5 T-6 T-7 X-1", comment, fields)
+    rules = "G-2 G-3 G-4 G-5 G-6 T-5 T-6 T-7 X-1" + (" V-2" if g.size >= 1 << 32 else "")
+    return Vector("geometry", name, "ok", rules, comment, fields)
 
 
 def cases():

@@ -1,7 +1,9 @@
 """Vectors of the layer `freshness`: what a device knows as time goes by."""
 
-from .roots import A1, B2, DAY, ISSUED, R1, RELEASE, beacon, beacon_statement, grant, joined, role, root, root_statement
-from .vector import Vector
+from .roots import (
+    A1, B1, B2, DAY, ISSUED, R1, RELEASE, beacon, beacon_statement, grant, joined, role, root, root_statement)
+from .statement import cose, parse, protected, statement
+from .vector import Vector, stream
 
 HOUR, YEAR = 3600, 365 * DAY
 FIRST = root_statement(root(), R1)
@@ -77,10 +79,19 @@ def cases():
                  ["0 hear 0 ok", f"{2 * HOUR} state behind {start + 2 * HOUR}"])
     yield vector("behind-kept", "B-7 B-9", "behind already by the kept beacon", [behind],
                  ["0 keep 0", f"0 state behind {start}"])
+    junk = statement(parse(today)[0], cose(protected(B1.public), stream("junk", 64)))
+    yield vector("junk-first", "S-10 B-3", "the payload of a beacon in junk, then as it was signed, then in junk again",
+                 [junk, today],
+                 ["0 hear 0 threshold", "1 hear 1 ok", "2 hear 0 duplicate", f"11 state fresh {start + 10}"])
+    yield vector("junk-heard", "B-3 B-7 B-9", "the kept beacon is heard again, in junk: its payload is all that counts",
+                 [today, junk],
+                 ["0 keep 0", "40 hear 1 duplicate", f"49 state waiting {start + 49}", f"50 state fresh {start + 50}"])
+    yield vector("sent-as-root", "S-10 S-5", "a beacon that was sent as a root before is taken", [today],
+                 ["0 root 0 threshold", "1 hear 0 ok", f"11 state fresh {start + 10}"])
     far = beacon_statement(beacon(start + 100 * YEAR, HOUR))
     other_role = root_statement(root(2, beacon=role(1, B2)), R1)
     honest = beacon_statement(beacon(start + 120, HOUR, 2), B2)
-    yield vector("way-back", "B-5 K-7",
+    yield vector("way-back", "B-5 K-7 S-10",
                  "a stolen beacon key sets the time far ahead; a root with another one undoes it",
                  [far, today, other_role, honest],
                  ["0 hear 0 ok", f"10 state fresh {start + 100 * YEAR + 10}", "11 hear 1 beacon-replay",

@@ -1,6 +1,7 @@
 """Section 15: requests."""
 
 from . import require
+from .geometry import Geometry
 
 MARK = b"FCN\x01"
 HEAD, ENTRY, MOST = 20, 13, 1232
@@ -10,6 +11,17 @@ def encode(release: bytes, entries: list[tuple[int, int, int]], *, mark: bytes =
     """A request; an entry is its first octet, the cell index and the slots as a number. Nothing is sorted or checked."""
     return mark + release + b"".join(
         bytes([first]) + cell.to_bytes(4, "big") + slots.to_bytes(8, "big") for first, cell, slots in entries)
+
+
+def take(datagram: bytes, release: bytes, components: list[Geometry]) -> None:
+    """What the sender of a release makes of a request (N-5, N-6)."""
+    parse(datagram)
+    require(datagram[4:HEAD] == release, "other-release")
+    for at in range(HEAD, len(datagram), ENTRY):
+        component, cell = datagram[at] & 7, int.from_bytes(datagram[at + 1 : at + 5], "big")
+        require(component < len(components) and cell < components[component].cells, "range")
+        slots = int.from_bytes(datagram[at + 5 : at + ENTRY], "big")
+        require(slots < 1 << components[component].cell_length(cell), "range")
 
 
 def parse(datagram: bytes) -> dict:

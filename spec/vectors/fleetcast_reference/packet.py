@@ -29,8 +29,8 @@ def statement_id(kind: int, number: int) -> int:
 
 
 def parse(datagram: bytes) -> dict:
-    """The fields of a packet in the order a vector's header lists them, and `payload`; else refused (W-1 to W-9)."""
-    require(len(datagram) > HEADER, "truncated")
+    """The fields of a packet in the order a vector's header lists them, and `payload`; else refused (W-1 to W-9, W-13)."""
+    require(len(datagram) >= HEADER, "truncated")
     require(datagram[0] == 0x10, "version")
     require(datagram[1] & ~3 == 0xA0, "flags")
     require(datagram[2] == 4, "header-length")
@@ -53,4 +53,5 @@ def parse(datagram: bytes) -> dict:
         else:
             fields["cell"] = payload_id
     payload = datagram[HEADER:]
+    require(payload != b"", "truncated")
     return fields | {"payload-length": len(payload), "payload": payload}

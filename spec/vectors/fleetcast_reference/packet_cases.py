@@ -26,7 +26,7 @@ def cases():
 
     yield ok("statement", "W-7 W-8", "a manifest; its payload is not looked at by this layer", statement(count=1))
     yield ok("page", "W-7 W-8", "page of cell 9 of component 0", encode(PAGE, TSI, data, payload_id=9))
-    yield ok("parity-page", "W-7 W-8", "parity page of cell 66051 of component 0",
+    yield ok("parity-page", "V-1 W-7 W-8", "parity page of cell 66051 of component 0",
              encode(PARITY, TSI, data, payload_id=0x010203))
     yield ok("chunk", "W-7 W-8", "block 2, symbol 3 of component 1", chunk())
     yield ok("close-session", "W-2", "the Close Session flag is ignored", chunk(octet1=0xA2))
@@ -60,6 +60,7 @@ def cases():
         yield bad("truncated", f"{length}-octets", "W-9", f"cut to {length} octets", chunk()[:length])
     yield bad("truncated", "empty-chunk", "W-9", "a chunk packet with an empty payload", chunk()[:20])
     yield bad("truncated", "empty-statement", "W-9", "a statement packet with an empty payload", statement()[:20])
+    yield from several(data)
     for octet, what in ((0x00, "LCT version 0"), (0x20, "LCT version 2"), (0x90, "LCT version 9"),
                         (0x14, "a CCI of 64 bits"), (0x1C, "a CCI of 128 bits"), (0x11, "PSI of 1"),
                         (0x12, "PSI of 2, a source packet"), (0xFF, "all bits set")):
@@ -100,3 +101,23 @@ def cases():
                                      ("beacon-1", 2, 1, "a beacon with number 1"),
             ("beacon-max", 2, (1 << 24) - 1, "a beacon with the highest number"), ("kind-3", 3, 0, "statement kind 3")):
         yield bad("statement-kind", name, "W-8", what, statement(payload_id=statement_id(kind, number)))
+
+
+def several(data):
+    """Packets that break several rules (W-13)."""
+    wrong = [("version", "octet0", 0x20), ("flags", "octet1", 0x20), ("header-length", "length", 5),
+             ("codepoint", "codepoint", 4), ("toi", "toi", 99), ("statement-kind", "payload_id", statement_id(9, 0)),
+             ("truncated", "payload", b"")]
+
+    def bad(code, name, comment, changes, cut=None):
+        fields = {"codepoint": STATEMENT, "payload": data} | {key: value for _, key, value in changes}
+        datagram = encode(fields.pop("codepoint"), TSI, fields.pop("payload"), **fields)[:cut]
+        return Vector("packet", f"{code}-{name}", code, "W-13", comment, {}, datagram)
+
+    yield bad("truncated", "before-all", "cut to 19 octets, and everything in them is wrong", wrong, 19)
+    for at, (code, *_) in enumerate(wrong[:-1]):
+        after = wrong[at + 1][0]
+        what = f"{after}, for the payload is empty," if after == "truncated" else after
+        yield bad(code, f"before-{after}", f"this comes before {what} in W-13", wrong[at : at + 2])
+        if at < len(wrong) - 2:
+            yield bad(code, "before-all", "this, and all that comes later in W-13", wrong[at:])

@@ -172,6 +172,16 @@ def session(release: Release):
               "parity page of the short last source cell: cut to the length of its own page",
               release.parity(2, short, parity_short[:own] + parity_short[digests:]))
 
+    rule = "W-13"
+    yield bad("range", "before-length", rule, "chunk: one octet short, of a symbol that does not exist",
+              release.packet(CHUNK, 2, 0xFFFF, chunk[:-1]))
+    yield bad("range", "page-before-length", rule, "page: one octet short, of a cell that does not exist",
+              release.packet(PAGE, 2, large.geometry.cells, page[:-1]))
+    yield bad("length", "before-chunk-digest", rule, "chunk: one octet short, and its first bit inverted",
+              release.chunk(2, at, flip(chunk[:-1], 0)))
+    yield bad("length", "before-page-digest", rule, "page: one octet short, and its first bit inverted",
+              release.page(2, cell, flip(page[:-1], 0)))
+
     rule = "G-7"
     g = large.geometry
     total = g.k(0) + g.r(0)

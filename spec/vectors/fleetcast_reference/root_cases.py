@@ -50,8 +50,8 @@ def good():
     yield ok("lower-threshold", "K-6", "the new root role has threshold 1: the old threshold still counts",
              root(2, root=role(1, R1)), R1, R3)
     yield ok("earlier-date", "K-6 K-11", "issued before root 1", root(2, root=TWO_OF_THREE, issued=ISSUED - 1), R1, R2)
-    yield ok("date-0", "K-11", "issued at 0", root(2, root=TWO_OF_THREE, issued=0), R1, R2)
-    yield ok("far-date", "K-2 K-11", "issued at 2^40-1", root(2, root=TWO_OF_THREE, issued=(1 << 40) - 1), R1, R2)
+    yield ok("date-0", "K-11 B-10", "issued at 0", root(2, root=TWO_OF_THREE, issued=0), R1, R2)
+    yield ok("far-date", "K-2 K-11 B-10", "issued at 2^40-1", root(2, root=TWO_OF_THREE, issued=(1 << 40) - 1), R1, R2)
     yield ok("no-beacon", "K-1", "without a beacon role", root(2, root=TWO_OF_THREE, beacon=None), R1, R2)
     yield ok("one-key", "K-1", "one key in all roles", root(2, role(1, R1), [grant(role(1, R1))], role(1, R1)), R1, R2)
     many = grant(role(2, A1, A2, A3), role(1, O1, O2), CLASSES, ["boot", "rootfs"])
@@ -76,7 +76,7 @@ def good():
     mixed = statement(payload, signed(R1, payload, EDDSA, ROOT), signed(THIEF, payload, kind=ROOT),
                       signed(R2, payload, kind=ROOT))
     yield vector("mixed", "ok", "S-3 S-7", "one signature with alg -8, and one of a key that is in no root", mixed)
-    yield ok("file", "K-10", "as a root file", FIRST, R1, R2, anchor={})
+    yield ok("file", "K-10 X-3", "as a root file", FIRST, R1, R2, anchor={})
     yield ok("file-version-9", "K-10", "a root file of any version", root(9), R1, anchor={})
 
 
@@ -117,6 +117,8 @@ def refused():
               root(),
               RELEASE, R1, anchor=bare(RELEASE, OTHER, threshold=2))
     yield bad("threshold", "file", "K-10", "a root file that one of two root keys has signed", FIRST, R1, anchor={})
+    yield vector("file-trailing", "template", "X-3 S-2", "a root file with a line end after the statement",
+                 root_statement(FIRST, R1, R2) + b"\n", {})
     yield vector("file-unsigned", "template", "K-10 X-4", "an unsigned root file", statement(encode(FIRST)), {})
     yield vector("unsigned", "template", "S-1 X-4", "no signature", statement(payload))
     yield vector("trailing", "template", "S-2", "one octet after the statement", root_statement(SECOND, R1, R2) + b"\0")

@@ -50,7 +50,7 @@ def good():
     both = (RELEASE.public, OTHER.public)
     names = ["boot", "kernel", "rootfs", "modem", "data", "fpga", "ui", "locale"]
     classes = [stream(f"class {i}", 16) for i in range(8)]
-    yield ok("minimal", "S-1 S-7", "one class, one component, no from", manifest())
+    yield ok("minimal", "V-3 S-1 S-7", "one class, one component, no from", manifest())
     full = manifest(k5=classes, k6=[component(name, name) for name in names], k7=[3, 6])
     yield ok("waves", "M-10", "eight waves, up to the largest values, without hardware",
              manifest(k9=[[i, i] for i in range(1, 8)] + [[1000, (1 << 40) - 1]]))

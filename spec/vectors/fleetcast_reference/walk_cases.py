@@ -4,7 +4,8 @@ from .root_cases import FIRST, FIRST_STATEMENT, TWO_OF_THREE, anchored, bare
 from .roots import (
     A1, A2, A3, B1, B2, CAMERA, ISSUED, O1, O2, R1, R2, R3, R4, R5, RELEASE, THIEF, grant, joined, role, root,
     root_statement)
-from .vector import Vector
+from .statement import ROOT, cose, parse, protected, signed, statement
+from .vector import Vector, stream
 
 
 def cases():
@@ -20,9 +21,19 @@ def cases():
     yield walk("in-order", "K-6 K-7", "three roots in order, no root key of the first left at the end",
                anchored(first), chain,
                ["ok"] * 3, 4)
-    yield walk("reverse", "K-6 K-7", "the same in reverse, three times, as a carousel brings them to a late joiner",
+    yield walk("reverse", "K-6 K-7 S-10", "the same in reverse, three times, as a carousel brings them to a late joiner",
                anchored(first), chain[::-1] * 3,
                ["threshold", "threshold", "ok", "threshold", "ok", "threshold", "ok", "threshold", "threshold"], 4)
+    payload = parse(second)[0]
+    junk = [cose(protected(key.public), stream(f"junk {i}", 64)) for i, key in enumerate((R1, R2, R3, R1))]
+    one = signed(R1, payload, kind=ROOT)
+    yield walk("junk-first", "S-10 K-6", "the payload of root 2 in junk under the right kids, then with one of the "
+               "signatures, then as it was signed: what did not verify is no reason to refuse it", anchored(first),
+               [statement(payload, *junk), statement(payload, one, *junk[1:]), second], ["threshold"] * 2 + ["ok"], 2)
+    yield walk("junk-beside", "S-7 S-10 K-6", "the signatures of root 2 with junk before them and behind",
+               anchored(first),
+               [statement(payload, *junk[:2], *[signed(key, payload, kind=ROOT) for key in (R1, R2, R3)], *junk[2:])],
+               ["ok"], 2)
     yield walk("repeated", "K-6", "each root twice: the second time it is none that follows", anchored(first),
                [octets for octets in chain for _ in range(2)],
                ["ok", "root-version"] * 3, 4)

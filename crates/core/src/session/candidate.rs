@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::staging::Staging;
+use super::staging::{Staged, Staging};
 use crate::manifest::Manifest;
 use crate::tree::Tree;
 use crate::trust::Verified;
@@ -19,6 +19,18 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// Whether a page or chunk is of this release.
+    pub(super) fn is_right(&self, staging: &Staging, header: Header, payload: &[u8]) -> bool {
+        match header.object {
+            Object::Page { kind, component, cell } => {
+                let tree = self.trees.get(usize::from(component));
+                tree.is_some_and(|tree| tree.check_page(kind, cell, payload).is_ok())
+            }
+            Object::Chunk { .. } => self.check_chunk(staging, header, payload) == Some(Ok(())),
+            Object::Statement { .. } => false,
+        }
+    }
+
     /// Checks a chunk against the staged pages, or gives the word for why it is dropped; `None` if its page is not among them.
     pub(super) fn check_chunk(
         &self,
@@ -31,7 +43,9 @@ impl Candidate {
         let Some(position) = tree.geometry().position(sbn, esi) else { return Some(Err("range")) };
         let (cell, slot) = tree.geometry().slot(position);
         let object = Object::Page { kind: PageKind::Page, component, cell };
-        let (page_slot, page) = staging.of_session(header.tsi).find(|(_, staged)| staged.object == object)?;
-        Some(tree.check_chunk(staging.payload(page_slot, page.len()), slot, chunk).map_err(|e| e.code()))
+        let pages = staging.of_session(header.tsi).filter(|(_, staged)| staged.object == object);
+        let check = |(at, page): (usize, Staged)| tree.check_chunk(staging.payload(at, page.len()), slot, chunk);
+        // One of several may be of another release with the same TSI.
+        pages.map(check).reduce(Result::or).map(|verdict| verdict.map_err(|e| e.code()))
     }
 }

@@ -301,13 +301,14 @@ impl Policy {
             return Err(RefuseReason::RolledBack { sequence: offered });
         }
         let floor = floors.map(|(mark, _)| mark);
-        for mark in [self.seen, floor].into_iter().flatten() {
-            if offered < mark.sequence {
-                return Err(RefuseReason::Rollback { offered, floor: mark.sequence });
-            }
-            if offered == mark.sequence && mark.digest != *manifest.payload_digest() {
-                return Err(RefuseReason::Equivocation { sequence: offered });
-            }
+        let mut marks = [self.seen, floor].into_iter().flatten();
+        if let Some(highest) = marks.clone().map(|mark| mark.sequence).max()
+            && offered < highest
+        {
+            return Err(RefuseReason::Rollback { offered, floor: highest });
+        }
+        if marks.any(|mark| mark.sequence == offered && mark.digest != *manifest.payload_digest()) {
+            return Err(RefuseReason::Equivocation { sequence: offered });
         }
         check_current(&current, offered)?;
         if let Some(mark) = floor {

@@ -31,6 +31,10 @@ impl Receiver {
             _ => Envelope::parse(statement).map_err(|e| e.code()),
         };
         let result = result.and_then(|envelope| {
+            if kind == StatementKind::Beacon && self.watch.hear_again(now, envelope.payload()) {
+                count(&mut self.counters.duplicates);
+                return Ok(());
+            }
             // Before anything is hashed.
             let signatures = self.trust.cost(kind, &envelope);
             if signatures == 0 {
@@ -112,11 +116,7 @@ impl Receiver {
         payload_digest: &[u8; 32],
     ) -> Result<bool, &'static str> {
         match kind {
-            StatementKind::Root => Ok(false),
-            StatementKind::Beacon => {
-                let newest = self.watch.newest().filter(|newest| newest.payload_digest() == payload_digest).cloned();
-                Ok(newest.is_some_and(|newest| self.watch.hear(now, newest) == Verdict::Same))
-            }
+            StatementKind::Root | StatementKind::Beacon => Ok(false),
             StatementKind::Manifest => {
                 if tsi_of(payload_digest) != header.tsi {
                     return Err("tsi");

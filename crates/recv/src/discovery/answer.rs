@@ -123,11 +123,13 @@ impl Answer {
         let (groups, layers) = groups(&self.texts)?;
         self.targets.iter().try_for_each(Target::check)?;
         // Of more senders than can be heard in a group the first stay: the heavier, then those of lower address.
-        let mut targets: Vec<_> = self.targets.iter().collect();
-        targets.sort_by_key(|target| (target.priority, u16::MAX - target.weight, target.addresses.iter().min()));
+        let mut senders: Vec<_> = self.targets.iter().flat_map(Target::senders).collect();
+        senders.sort_by_key(|(target, source)| (target.priority, u16::MAX - target.weight, *source));
         let mut tiers: Vec<(u16, Vec<Feed>)> = Vec::new();
-        for target in targets {
-            let feeds = groups.iter().map(|group| target.feed(*group, layers)).filter(|feed| !feed.sources.is_empty());
+        for (target, source) in senders {
+            let of_family = groups.iter().filter(|group| group.is_ipv4() == source.is_ipv4());
+            let group = |group: &IpAddr| SocketAddr::new(*group, target.port);
+            let feeds = of_family.map(|place| Feed { group: group(place), sources: vec![source], layers });
             match tiers.last_mut() {
                 Some((priority, tier)) if *priority == target.priority => feeds.for_each(|feed| add(tier, feed)),
                 _ => tiers.push((target.priority, feeds.collect())),
@@ -154,11 +156,9 @@ impl Target {
         }
     }
 
-    fn feed(&self, group: IpAddr, layers: u8) -> Feed {
-        let is_for = |source: &&IpAddr| source.is_ipv4() == group.is_ipv4();
-        let mut sources: Vec<_> = self.addresses.iter().filter(is_for).copied().collect();
-        sources.sort_unstable();
-        Feed { group: SocketAddr::new(group, self.port), sources, layers }
+    /// Each of its addresses is a sender.
+    fn senders(&self) -> impl Iterator<Item = (&Self, IpAddr)> {
+        self.addresses.iter().map(move |source| (self, *source))
     }
 }
 
