@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use fleetcast_netlab::board;
-use fleetcast_netlab::command_line::{Folder, shipped};
+use fleetcast_netlab::command_line::{Folder, assert_help, shipped};
 use fleetcast_netlab::conformance::receiver::Receiver;
 use fleetcast_netlab::conformance::run::{Outcome, Played, run};
 use fleetcast_netlab::conformance::{Case, cases, export, report};
@@ -67,6 +67,12 @@ fn assert_passes(receiver: &Receiver) {
 
 const fn is_failed(one: &Played) -> bool {
     matches!(one.outcome, Outcome::Failed(_))
+}
+
+#[test]
+fn help_is_as_reviewed() {
+    let program = env!("CARGO_BIN_EXE_fleetcast-conformance");
+    assert_help(program, env!("CARGO_MANIFEST_DIR"), &["list", "run", "export"]);
 }
 
 #[test]

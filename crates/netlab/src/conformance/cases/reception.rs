@@ -187,7 +187,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "sizes",
         about: "Images of one octet, of one chunk, and of one octet less and more than two chunks.",
-        requirements: &["G-2", "I-1"],
+        requirements: &["G-2"],
         needs: &[],
         script: || {
             let sizes = [1, 1024, 2047, 2049];
