@@ -41,6 +41,8 @@ pub enum Need {
     Hardware,
     /// Knows what is installed, from a session before.
     Installed,
+    /// Tells the time, for releases that may not be installed yet.
+    Time,
     /// Walks trust roots.
     Roots,
     /// Takes beacons.
@@ -51,7 +53,7 @@ pub enum Need {
 
 impl Need {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Repair,
         Self::Parity,
         Self::EarlyChunks,
@@ -60,6 +62,7 @@ impl Need {
         Self::Keys,
         Self::Hardware,
         Self::Installed,
+        Self::Time,
         Self::Roots,
         Self::Beacons,
         Self::Leaps,
@@ -77,6 +80,7 @@ impl Need {
             Self::Keys => "keys",
             Self::Hardware => "hardware",
             Self::Installed => "installed",
+            Self::Time => "time",
             Self::Roots => "roots",
             Self::Beacons => "beacons",
             Self::Leaps => "leaps",

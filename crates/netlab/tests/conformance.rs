@@ -1,14 +1,16 @@
 //! The conformance kit: it passes our receivers, fails wrong ones by the right rules, and exports the same octets each time.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use fleetcast_netlab::board;
-use fleetcast_netlab::command_line::{Folder, shipped};
+use fleetcast_netlab::command_line::{Folder, assert_help, shipped};
 use fleetcast_netlab::conformance::receiver::Receiver;
+use fleetcast_netlab::conformance::report::Verdict;
 use fleetcast_netlab::conformance::run::{Outcome, Played, run};
 use fleetcast_netlab::conformance::{Case, cases, export, report};
 use fleetcast_netlab::fleet::program;
@@ -70,6 +72,12 @@ const fn is_failed(one: &Played) -> bool {
 }
 
 #[test]
+fn help_is_as_reviewed() {
+    let program = env!("CARGO_BIN_EXE_fleetcast-conformance");
+    assert_help(program, env!("CARGO_MANIFEST_DIR"), &["list", "run", "export"]);
+}
+
+#[test]
 fn fleetcast_recv_passes_what_it_claims() {
     assert_passes(&with(read(RECEIVERS[0]), "FLEETCAST_RECV", &program("recv")));
 }
@@ -101,14 +109,10 @@ fn wrong_receivers_fail_by_the_rules_that_they_break() {
         let told: String = played.iter().map(report::line).collect();
         let failed: Vec<_> = played.iter().filter(|one| is_failed(one)).map(|one| one.case.name).collect();
         assert_eq!(failed, [finds], "{fault}:\n{told}");
-        let ids: Vec<_> = report::rules(&played)
-            .into_iter()
-            .filter(|(_, verdict)| *verdict == report::Verdict::Failed)
-            .map(|(id, _)| id)
-            .collect();
-        let mut cited = played.iter().find(|one| is_failed(one)).unwrap().case.requirements.to_vec();
-        cited.sort_unstable();
-        assert_eq!(ids, cited, "{fault}");
+        let rules = report::rules(&played).into_iter();
+        let broken: BTreeSet<_> = rules.filter(|(_, verdict)| *verdict == Verdict::Failed).map(|(id, _)| id).collect();
+        let cited = played.iter().find(|one| is_failed(one)).unwrap().case.requirements;
+        assert_eq!(broken, BTreeSet::from_iter(cited.iter().copied()), "{fault}");
     }
 }
 

@@ -608,6 +608,8 @@ impl<D: Disk> Device<D> {
             return Ok(());
         }
         let version = self.receiver.manifest().map(|manifest| manifest.version.to_string()).unwrap_or_default();
+        // Else each later start would find it whole and fail again, before it hears of a release that is right.
+        self.keeper.discard()?;
         Err(DeviceError::Readback { version, times, components })
     }
 

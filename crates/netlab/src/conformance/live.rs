@@ -26,7 +26,7 @@ impl Air {
     /// The group of the case of this number; those of two programs at the same time differ too.
     pub(super) fn new(number: usize) -> Self {
         let [.., high, low] = std::process::id().to_be_bytes();
-        let group = Ipv4Addr::new(239, 192 | u8::try_from(number % 64).unwrap(), high, low);
+        let group = Ipv4Addr::new(239, 0xC0 | u8::try_from(number % 64).unwrap(), high, low);
         Self { group: SocketAddrV4::new(group, 4701) }
     }
 
@@ -49,7 +49,7 @@ impl Air {
 
     fn send(&self, session: &Session) -> io::Result<()> {
         let senders = session.sent.iter().map(|sent| sent.sender).max().unwrap_or(0);
-        let sockets = (0..=senders).map(|sender| self.socket(sender)).collect::<io::Result<Vec<_>>>()?;
+        let sockets = (0..=senders).map(Self::socket).collect::<io::Result<Vec<_>>>()?;
         let first = session.sent.first().map_or(0, |sent| sent.micros);
         let start = Instant::now();
         for sent in &session.sent {
@@ -69,7 +69,7 @@ impl Air {
     }
 
     /// Each sender has an address of its own.
-    fn socket(&self, sender: u8) -> io::Result<UdpSocket> {
+    fn socket(sender: u8) -> io::Result<UdpSocket> {
         let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 1 + sender), 0))?;
         SockRef::from(&socket).set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
         socket.set_multicast_ttl_v4(1)?;

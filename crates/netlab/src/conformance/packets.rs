@@ -1,9 +1,11 @@
 //! Releases for the cases, their packets, and what can be done to these.
 
 use fleetcast_core::beacon::Beacon;
-use fleetcast_core::tree::{Geometry, Parameters};
+use fleetcast_core::manifest::{Component, Token};
+use fleetcast_core::tree::{Geometry, Hasher, Parameters};
 use fleetcast_core::trust::{Envelope, encode_statement, tsi_of};
-use fleetcast_core::wire::{HEADER_LEN, Header, Object, Packet, StatementKind};
+use fleetcast_core::wire::{HEADER_LEN, Header, Object, Packet, PageKind, StatementKind};
+use fleetcast_sign::release::Pages;
 use sha2::{Digest as _, Sha256};
 
 use crate::authority;
@@ -164,4 +166,35 @@ pub(super) fn with_signature(kind: StatementKind, payload: &[u8], name: &str, si
 pub(super) fn beacon_packet(beacon: &Beacon, names: &[&str]) -> Vec<u8> {
     let statement = authority::sign(StatementKind::Beacon, &beacon.encode().unwrap(), names);
     statement_packet(StatementKind::Beacon, 0, &statement)
+}
+
+/// One cycle of a release whose manifest names another image than its pages and chunks are of.
+pub(super) fn misnamed(sequence: u64) -> Packets {
+    let g = Cut { repair: 0, ..CUT }.of(SIZE);
+    let (slot, sha256) = (Token::new("slot").unwrap(), [9; 32]);
+    let hasher = Hasher::new(sequence, 0, &sha256, false);
+    let mut chunks = image(sequence, SIZE);
+    chunks.resize(g.source_chunks() as usize * g.chunk_len(), 0);
+    let chunks: Vec<_> = chunks.chunks(g.chunk_len()).collect();
+    let digests: Vec<u8> = chunks.iter().flat_map(|chunk| hasher.chunk(chunk).as_ref().to_vec()).collect();
+    let pages = Pages::new(&g, &hasher, &digests);
+    let cap = pages.cap().to_vec();
+    let component = Component { name: slot.clone(), target: slot, sha256, geometry: g, cap };
+    let payload = facts(sequence).manifest(vec![component]).encode().unwrap();
+    let manifest = authority::sign(StatementKind::Manifest, &payload, &["release"]);
+    let mut packets = vec![statement_packet(StatementKind::Manifest, 0, &manifest)];
+    let tsi = tsi_of(&Sha256::digest(&payload).into());
+    let mut push = |object, payload: &[u8]| {
+        let header = Header { layer: 0, count: 0, tsi, object };
+        packets.push([&header.encode()[..], payload].concat());
+    };
+    for cell in 0..g.cells() {
+        let page = pages.payload(PageKind::Page, cell);
+        push(Object::Page { kind: PageKind::Page, component: 0, cell }, &page);
+    }
+    for (position, chunk) in (0..).zip(chunks) {
+        let (sbn, esi) = g.symbol(position).unwrap();
+        push(Object::Chunk { component: 0, sbn, esi }, chunk);
+    }
+    packets
 }

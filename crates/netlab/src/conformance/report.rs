@@ -41,6 +41,10 @@ impl Verdict {
 }
 
 /// The verdict of each rule that is cited, ids in the order of the specification's letters and numbers.
+///
+/// # Panics
+///
+/// Never: ids are a letter and a number.
 #[must_use]
 pub fn rules(played: &[Played]) -> Vec<(&'static str, Verdict)> {
     let mut rules = BTreeMap::new();
@@ -111,7 +115,7 @@ const fn code(verdict: Verdict) -> &'static str {
 /// Which cases these receivers pass, if they pass what they claim, as a table in Markdown.
 #[must_use]
 pub fn table(receivers: &[Receiver], cases: &[Case]) -> String {
-    let names: String = receivers.iter().map(|receiver| format!(" {} |", receiver.name)).collect();
+    let names: String = receivers.iter().flat_map(|receiver| [" ", &receiver.name, " |"]).collect();
     let mut text =
         format!("| case | rules | needs |{names}\n| --- | --- | --- |{}\n", " --- |".repeat(receivers.len()));
     for case in cases {

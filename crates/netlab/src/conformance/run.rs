@@ -139,7 +139,7 @@ fn tail(log: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(3)..];
-    last.iter().map(|line| format!("\n    | {}", line.chars().take(300).collect::<String>())).collect()
+    last.iter().flat_map(|line| "\n    | ".chars().chain(line.chars().take(300))).collect()
 }
 
 /// A command of the receiver that runs. Dropping it ends it.

@@ -81,12 +81,16 @@ impl Script {
     }
 
     /// A session after which the images of `release` must be installed.
+    ///
+    /// # Panics
+    ///
+    /// If the device has not all of its targets.
     #[must_use]
     pub fn installs(mut self, release: &Release, session: Session) -> Self {
         let mut content = self.content();
         for (component, image) in release.manifest().components.iter().zip(&release.images) {
             let place = content.iter_mut().find(|(target, _)| **target == component.target.as_str());
-            *place.unwrap().1 = image.clone();
+            place.unwrap().1.clone_from(image);
         }
         self.push(session, content);
         self

@@ -5,7 +5,7 @@ mod nor;
 mod session;
 mod tally;
 
-pub(crate) use nor::{Nor, discharge, is_dead};
+pub(crate) use nor::{Nor, discharge};
 pub(crate) use session::{Record, Session};
 pub(crate) use tally::Tally;
 

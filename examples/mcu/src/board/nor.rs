@@ -17,11 +17,6 @@ pub(crate) fn discharge(charge: u32) {
     CHARGE.store(charge, Ordering::Relaxed);
 }
 
-/// Whether power has failed.
-pub(crate) fn is_dead() -> bool {
-    CHARGE.load(Ordering::Relaxed) == 0
-}
-
 /// The whole flash. What is in it outlives this value, as it outlives a loss of power.
 #[derive(Debug)]
 pub(crate) struct Nor(&'static mut [u8]);

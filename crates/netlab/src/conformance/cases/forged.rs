@@ -4,7 +4,7 @@ use fleetcast_core::wire::HEADER_LEN;
 
 use super::refuses;
 use crate::conformance::packets::{
-    CUT, Cut, Packets, SIZE, cycle, each, is_chunk, is_statement, only, release, shaped, source_number, twice,
+    CUT, Cut, Packets, SIZE, cycle, each, is_chunk, is_statement, misnamed, only, release, shaped, source_number, twice,
 };
 use crate::conformance::{Case, Need, Script, Session};
 
@@ -71,6 +71,13 @@ pub(super) const CASES: &[Case] = &[
         requirements: &["T-9", "T-10"],
         needs: &[],
         script: || preceded(is_chunk),
+    },
+    Case {
+        name: "other-image",
+        about: "A genuinely signed release all of whose pages and chunks verify, but whose manifest names the SHA-256 of another image.",
+        requirements: &["I-1"],
+        needs: &[],
+        script: || refuses(Session::of(&twice(&misnamed(3)))),
     },
     Case {
         name: "wrong-repair",

@@ -77,7 +77,7 @@ pub(super) const CASES: &[Case] = &[
         name: "not-yet",
         about: "A release that nobody may install before the year 19391, then one that everybody may since 2001.",
         requirements: &["M-10"],
-        needs: &[],
+        needs: &[Need::Time],
         script: || {
             let [later, since] = [(3, 1 << 39), (5, 1_000_000_000)]
                 .map(|(n, time)| stated(&Facts { waves: vec![Share { share: 1000, time }], ..facts(n) }));

@@ -12,7 +12,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "restarted",
         about: "The receiver ends in the middle of a release, and starts again for the whole of it.",
-        requirements: &["I-1", "I-3"],
+        requirements: &["M-7"],
         needs: &[],
         script: || {
             let release = release(1);
@@ -23,14 +23,14 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "resumed",
         about: "One half of the chunks comes, and after the next start the other.",
-        requirements: &["I-3"],
+        requirements: &["W-12"],
         needs: &[Need::Resume],
         script: || resumed([0, 1]),
     },
     Case {
         name: "resumed-swapped",
         about: "The same, the second half first.",
-        requirements: &["I-3", "W-12"],
+        requirements: &["W-12"],
         needs: &[Need::Resume],
         script: || resumed([1, 0]),
     },

@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "wrong-signature",
         about: "A release with a wrong bit in one half of the signature, and one in the other.",
-        requirements: &["S-6", "S-7"],
+        requirements: &["S-7"],
         needs: &[],
         script: || {
             let release = release(3);
