@@ -6,6 +6,7 @@ mod discover;
 mod feeds;
 mod file;
 mod install;
+mod metrics;
 mod nack;
 mod repair;
 mod settings;
@@ -73,6 +74,8 @@ pub struct Config {
     pub staging: usize,
     /// Time between two progress reports.
     pub progress: Duration,
+    /// Where metrics go.
+    pub metrics: crate::metrics::Settings,
     /// Where to ask for what is missing; nowhere if it is none.
     pub nack: Option<crate::nack::Settings>,
     /// Where what is missing may be fetched; `None` to fetch nothing.

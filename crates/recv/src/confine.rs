@@ -5,7 +5,7 @@
 //! | write, create, remove | [`Rules::write`] | the same and `/dev/null` |
 //! | read | [`Rules::write`], [`Rules::read`] | everything |
 //! | execute | nothing | everything |
-//! | TCP: listen (Linux 6.7) | nothing | everything |
+//! | TCP: listen (Linux 6.7) | nothing but what the settings name for metrics, from the start on | everything |
 //! | TCP: connect (6.7) | to ports of [`Rules::connect`], whatever the address | everything |
 //! | ioctl on devices (6.10) | devices of [`Rules::write`] | [`Rules::write`] |
 //! | signals and abstract Unix sockets of others (6.12) | nothing | everything |
@@ -134,7 +134,8 @@ impl Rules {
     pub fn of(config: &Config) -> Self {
         let paths = config.targets.iter().flat_map(TargetPlace::paths).map(place_of);
         let own = std::iter::once(config.state.clone()).chain(config.runtime.clone());
-        let write = own.chain(paths).chain(config.confine.write.iter().cloned());
+        let told = config.metrics.file.iter().map(|file| folder_of(file));
+        let write = own.chain(paths).chain(told).chain(config.confine.write.iter().cloned());
         let (mut read, mut connect) = (config.seeds.clone(), Vec::new());
         if config.discover.as_ref().is_some_and(|discover| discover.servers.is_empty()) {
             read.push(SERVERS.into());

@@ -21,6 +21,8 @@
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | [`trusted`] | who may sign, and how current that is, to be shown |
 //! | `ledger` | what is kept to be asked about later |
+//! | [`metrics`] | the same for Prometheus |
+//! | `socket` | TCP connections that nobody waits for too long |
 //! | [`commands`] | the command line |
 //!
 //! It holds public keys only.
@@ -36,10 +38,12 @@ pub mod events;
 pub mod layers;
 mod ledger;
 mod listener;
+pub mod metrics;
 pub mod nack;
 pub mod progress;
 pub mod repair;
 mod seed;
+mod socket;
 mod stall;
 mod storage;
 pub mod trusted;

@@ -51,6 +51,8 @@ pub(super) struct File {
     pub(super) hooks: Hooks,
     #[serde(default)]
     pub(super) freshness: Freshness,
+    #[serde(default)]
+    pub(super) metrics: Metrics,
     pub(super) nack: Option<Nack>,
     pub(super) repair: Option<Repair>,
     #[serde(default)]
@@ -155,6 +157,14 @@ pub(super) struct Hooks {
 pub(super) struct Freshness {
     pub(super) trust_clock: bool,
     pub(super) install_when_stale: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Metrics {
+    pub(super) file: Option<Spanned<String>>,
+    pub(super) interval: Option<Spanned<String>>,
+    pub(super) listen: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,7 +10,9 @@ use fleetcast_install::record::check_target;
 use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
-use super::{Config, ConfigError, Confine, Freshness, TargetPlace, discover, feeds, install, nack, repair, trust};
+use super::{
+    Config, ConfigError, Confine, Freshness, TargetPlace, discover, feeds, install, metrics, nack, repair, trust,
+};
 use crate::device::OWN_FILES;
 use crate::discovery::REMEMBERED;
 use crate::ledger::HISTORY;
@@ -106,6 +108,14 @@ pub struct Settings {
     /// Folder in memory where the daemon tells how it is doing, for `status`
     #[arg(long, value_name = "FOLDER")]
     runtime: Option<String>,
+
+    /// Write metrics for Prometheus to this file, whose name must end in .prom
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<String>,
+
+    /// Answer GET /metrics at this address of the device [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics_listen: Option<String>,
 
     /// Receive buffer to ask of the kernel [default: 4M]
     #[arg(long, value_name = "SIZE")]
@@ -264,6 +274,7 @@ impl Settings {
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
+            metrics: metrics::metrics(&source, self.metrics, self.metrics_listen, file.metrics)?,
             nack: file.nack.map(|table| nack::nack(&source, &table)).transpose()?,
             repair: repair::repair(&source, file.repair)?,
             confine: confine(&source, &file.confine)?,

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::http::{Connection, Failed, Socket};
+use super::http::{Connection, Failed};
 #[cfg(feature = "https")]
 use super::tls::Tls;
 use super::{FetchError, Reply, Request};
 use crate::config::{Repair, Server};
+use crate::socket::Socket;
 
 /// Asks in a thread of its own, which ends with this.
 pub(crate) struct Client {

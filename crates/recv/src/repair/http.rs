@@ -1,11 +1,11 @@
 //! The little of HTTP/1.1 that ranges need, on one connection (RFC 9110, RFC 9112).
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::reply::{Body, Head, check};
 use super::{FetchError, Request};
+use crate::socket::Socket;
 
 /// Octets of the largest head of an answer, and its headers.
 pub(super) const MAX_HEAD: usize = 16 << 10;
@@ -18,12 +18,6 @@ pub(super) enum Connection {
     Plain(Socket),
     #[cfg(feature = "https")]
     Tls(Box<rustls::StreamOwned<rustls::ClientConnection, Socket>>),
-}
-
-/// A socket that nobody waits for longer than until a moment.
-pub(super) struct Socket {
-    pub(super) stream: TcpStream,
-    pub(super) until: Instant,
 }
 
 /// The head of an answer, which is one to the request, and what came with it.
@@ -154,13 +148,6 @@ impl Connection {
     }
 }
 
-impl Socket {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
 impl Read for Connection {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -186,24 +173,6 @@ impl Write for Connection {
             #[cfg(feature = "https")]
             Self::Tls(stream) => stream.flush(),
         }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(into)
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
     }
 }
 

@@ -327,3 +327,19 @@ fn flags_override_the_file_and_are_checked_alike() {
         .recv(&["receive"])
         .failed(78, &["--trust: trust is not set; give --trust, or name a settings file by --config"]);
 }
+
+#[test]
+fn metrics_go_to_files_that_are_read_and_addresses_that_can_be_had() {
+    let folder = folder();
+    let with = |keys: &str| check(&folder, &format!("{GOOD}[metrics]\n{keys}\n"));
+    with("file = \"/var/lib/x.prom\"\ninterval = \"1s\"\nlisten = \"[::1]:9101\"").ok();
+    for (keys, problem) in [
+        ("file = \"/var/lib/x.txt\"", "file: \"/var/lib/x.txt\" must end in .prom"),
+        ("file = \"x.prom\"", "file: \"x.prom\" must be an absolute path"),
+        ("interval = \"999ms\"", "interval: shorter than 1s"),
+        ("listen = \"localhost:9101\"", "listen: \"localhost:9101\" is not ADDR:PORT"),
+        ("port = 9101", "unknown field"),
+    ] {
+        with(keys).failed(78, &[problem]);
+    }
+}

@@ -200,6 +200,7 @@ pub(crate) fn config() -> Config {
         layers: 1,
         staging: 1024,
         progress: Duration::from_secs(1),
+        metrics: fleetcast_recv::metrics::Settings::default(),
         nack: None,
         repair: None,
         confine: Confine::default(),
