@@ -9,6 +9,7 @@ mod install;
 mod metrics;
 mod nack;
 mod repair;
+mod report;
 mod settings;
 mod trust;
 
@@ -80,6 +81,8 @@ pub struct Config {
     pub nack: Option<crate::nack::Settings>,
     /// Where what is missing may be fetched; `None` to fetch nothing.
     pub repair: Option<Repair>,
+    /// Whom to tell what became of a release; `None` for nobody.
+    pub report: Option<crate::report::Settings>,
     /// What the process may open.
     pub confine: Confine,
 }

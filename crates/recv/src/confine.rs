@@ -141,10 +141,12 @@ impl Rules {
             read.push(SERVERS.into());
             read.extend(resolver_folder());
         }
-        for server in config.repair.iter().flat_map(|repair| &repair.servers) {
+        let repair = config.repair.iter().flat_map(|r| r.servers.iter().map(|server| (server, &r.ca)));
+        let report = config.report.iter().map(|report| (&report.server, &report.ca));
+        for (server, ca) in repair.chain(report) {
             connect.push(server.port);
             if server.tls {
-                read.extend(config.repair.iter().map(|repair| repair.ca.clone()));
+                read.push(ca.clone());
             }
             if server.has_name() {
                 connect.push(DNS);
@@ -152,6 +154,7 @@ impl Rules {
                 read.extend(resolver_folder());
             }
         }
+        read.extend(config.report.iter().filter_map(|report| report.token.clone()));
         connect.sort_unstable();
         connect.dedup();
         Self { write: write.collect(), read, connect, programs: config.has_programs() }

@@ -27,6 +27,7 @@ use crate::metrics::{Facts, Opened, Shown};
 use crate::nack::Nack;
 use crate::progress::Reporter;
 use crate::repair::{Client, Reply};
+use crate::report::Reports;
 use crate::stall::{Watch, verified};
 use care::Care;
 use end::{End, Failure, Left};
@@ -104,6 +105,8 @@ struct Run {
     repair: Option<Client>,
     layering: Layering,
     metrics: Shown,
+    /// A web server is told what became of releases.
+    reports: Option<Reports>,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
 }
@@ -144,9 +147,23 @@ impl Run {
         let layering = Layering::new(now, config, seed.first_chunk().map_or(0, |&half| u64::from_be_bytes(half)));
         let nack = config.nack.map(|settings| Nack::new(settings, now, fastrand::u64(..)));
         let metrics = opened.show(&config.metrics).map_err(|e| no_metrics(config, &e))?;
+        let reports = config.report.as_ref().map(|settings| Reports::start(settings, &config.state)).transpose();
+        let reports = reports.map_err(|e| Failure::new("report", format!("cannot make reports: {e}")))?;
         let heard_installed = false;
-        let mut run =
-            Self { device, net, discovery, clock, watch, care, nack, repair, layering, metrics, heard_installed };
+        let mut run = Self {
+            device,
+            net,
+            discovery,
+            clock,
+            watch,
+            care,
+            nack,
+            repair,
+            layering,
+            metrics,
+            reports,
+            heard_installed,
+        };
         run.open_nack(config, reporter);
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
@@ -222,6 +239,9 @@ impl Run {
                     self.look_for_layers(reporter);
                     if self.metrics.is_due() {
                         self.show_metrics(true, reporter);
+                    }
+                    if let Some(reports) = &mut self.reports {
+                        reports.look(self.clock.now(), self.device.record(), &mut |event| reporter.tell(&event));
                     }
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),

@@ -10,6 +10,7 @@
 //! | [`confine`] | what the process may open from its start on |
 //! | [`device`] | the receive session on its storage: datagrams in, installed releases out; no sockets, no clock |
 //! | [`repair`] | what is missing, fetched from web servers |
+//! | [`report`] | what became of a release, told to a web server, where the settings want it |
 //! | `seed` | old images, and where their chunks are |
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
@@ -42,6 +43,7 @@ pub mod metrics;
 pub mod nack;
 pub mod progress;
 pub mod repair;
+pub mod report;
 mod seed;
 mod socket;
 mod stall;

@@ -55,6 +55,7 @@ pub(super) struct File {
     pub(super) metrics: Metrics,
     pub(super) nack: Option<Nack>,
     pub(super) repair: Option<Repair>,
+    pub(super) report: Option<Report>,
     #[serde(default)]
     pub(super) confine: Confine,
 }
@@ -188,6 +189,17 @@ pub(super) struct Repair {
     pub(super) rate: Option<Spanned<String>>,
     pub(super) ca: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Report {
+    pub(super) url: Spanned<String>,
+    pub(super) id: Spanned<String>,
+    pub(super) token: Option<Spanned<String>>,
+    pub(super) delay: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<String>>,
+    pub(super) ca: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

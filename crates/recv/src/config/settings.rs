@@ -11,11 +11,13 @@ use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
 use super::{
-    Config, ConfigError, Confine, Freshness, TargetPlace, discover, feeds, install, metrics, nack, repair, trust,
+    Config, ConfigError, Confine, Freshness, TargetPlace, discover, feeds, install, metrics, nack, repair, report,
+    trust,
 };
 use crate::device::OWN_FILES;
 use crate::discovery::REMEMBERED;
 use crate::ledger::HISTORY;
+use crate::report::REPORTED;
 
 /// Smallest and largest `max-packet`: a header with the smallest chunk, and what fits a jumbo frame with the largest.
 const MAX_PACKET: std::ops::RangeInclusive<u16> = 84..=8972;
@@ -277,6 +279,7 @@ impl Settings {
             metrics: metrics::metrics(&source, self.metrics, self.metrics_listen, file.metrics)?,
             nack: file.nack.map(|table| nack::nack(&source, &table)).transpose()?,
             repair: repair::repair(&source, file.repair)?,
+            report: report::report(&source, file.report)?,
             confine: confine(&source, &file.confine)?,
         })
     }
@@ -437,7 +440,7 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
     name.is_some_and(|name| {
-        OWN_FILES.contains(&name) || [HISTORY, REMEMBERED].contains(&name) || name.starts_with("scratch.")
+        OWN_FILES.contains(&name) || [HISTORY, REMEMBERED, REPORTED].contains(&name) || name.starts_with("scratch.")
     })
 }
 

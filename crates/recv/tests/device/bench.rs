@@ -203,6 +203,7 @@ pub(crate) fn config() -> Config {
         metrics: fleetcast_recv::metrics::Settings::default(),
         nack: None,
         repair: None,
+        report: None,
         confine: Confine::default(),
     }
 }
