@@ -1,5 +1,4 @@
 //! `packaging/grafana`: what it shows exists, and all that exists is documented.
-#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -56,8 +56,9 @@ fn settings(fleet: &Fleet, host: &Host) -> PathBuf {
     let (path, token) = (fleet.path("report.toml"), fleet.path("token"));
     write(&token, b"TargetToken 4d2a\n");
     let text = format!(
-        "[report]\nurl = \"http://{}:{PORT}/DEFAULT/\"\nid = \"device-17\"\ntoken = {token:?}\ndelay = \"0s\"\ntimeout = \"1s\"\n",
-        host.v4()
+        "[report]\nurl = \"http://{}:{PORT}/DEFAULT/\"\nid = \"device-17\"\ntoken = \"{}\"\ndelay = \"0s\"\ntimeout = \"1s\"\n",
+        host.v4(),
+        token.display()
     );
     write(&path, text.as_bytes());
     path

@@ -125,10 +125,9 @@ fn metrics_of_sender_relay_and_receiver_are_read_by_another_implementation_and_a
     let down = format!("--group 239.77.1.2:4000 --interface {INTERFACE} --rate 20M");
     let mut relay = fleet.relay(&site, &format!("{up} {down} {} --metrics-interval 1s", option(&of_relay)));
     let settings = fleet.path("watch.toml");
-    write(
-        &settings,
-        format!("[metrics]\nfile = {of_recv:?}\ninterval = \"1s\"\nlisten = \"127.0.0.1:9101\"\n").as_bytes(),
-    );
+    let file = of_recv.display();
+    let text = format!("[metrics]\nfile = \"{file}\"\ninterval = \"1s\"\nlisten = \"127.0.0.1:9101\"\n");
+    write(&settings, text.as_bytes());
     let mut receive = device.start(&format!("--group 239.77.1.2:4000 --config {}", settings.display()));
     receive.wait_for("installed");
     wait_for_line(&of_recv, |line| line == "fleetcast_recv_installed_sequence 7");
@@ -167,6 +166,8 @@ fn metrics_of_sender_relay_and_receiver_are_read_by_another_implementation_and_a
     same(&page, "fleetcast_recv_datagrams_total", &[], v, "datagrams");
     same(&page, "fleetcast_recv_verified_packets_total", &[("kind", "chunk")], v, "verified_chunks");
     same(&page, "fleetcast_recv_events_total", &[("event", "installed")], &json!({"one": 1}), "one");
+    // An increase from nothing would be none to Prometheus.
+    same(&page, "fleetcast_recv_events_total", &[("event", "alarm")], &json!({"none": 0}), "none");
     same(&page, "fleetcast_recv_running", &[], &json!({"ended": 0}), "ended");
 }
 

@@ -5,7 +5,7 @@
 //! digest of a verified release are in it.
 //!
 //! What is to be told follows from the device record, and what was told is kept in the state folder: a report survives a
-//! restart, and is made once. [`Plan`] is pure; a thread of its own asks the server, so nothing waits for it.
+//! restart, and is made once. `Plan` is pure; a thread of its own asks the server, so nothing waits for it.
 
 mod client;
 

@@ -21,7 +21,7 @@ pub(crate) enum Connection {
     Tls(Box<rustls::StreamOwned<rustls::ClientConnection, Socket>>),
 }
 
-/// The head of an answer, which is one to the request, and what came with it.
+/// The head of an answer, which is one to the request.
 struct Answer {
     body: Body,
     /// Octets of the whole body.
