@@ -276,6 +276,9 @@ mod tests {
         assert_eq!(plan.look(at(9999), &record, half), None, "the server is being asked");
         assert_eq!(plan.handle_reply(at(302), report.clone(), &Ok(()), half), Reply::Told(report.clone()));
         assert_eq!(plan.look(at(99_999), &record, half), None);
+        // Also where another outcome was in between that nobody was told of.
+        assert_eq!(plan.look(at(99_999), &installed(8), half), None);
+        assert!((0..2).all(|nth| plan.look(at(100_000 + 1000 * nth), &record, half).is_none()));
         // After a restart too.
         let kept = serde_json::from_slice(&serde_json::to_vec(&report).unwrap()).unwrap();
         assert!(Plan::new(Some(kept), Duration::ZERO).look(at(0), &record, half).is_none());
