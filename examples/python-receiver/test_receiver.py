@@ -12,7 +12,7 @@ import receiver
 import sources
 from bench import CLASS, NOW, PACKETS, VENDOR, Bench, Key, image, release
 from session import IDLE_PAGES, Waiting
-from test_vectors import layer
+from test_vectors import VECTORS, layer
 
 
 class Sessions(Bench):
@@ -24,6 +24,18 @@ class Sessions(Bench):
         self.feed(device, PACKETS)
         self.assertEqual(self.names(), ["begin", "complete", "installed"], "it is not received again")
         self.assertGreater(device.dropped["installed"], 0)
+
+    def test_the_packets_of_the_worked_example_become_its_image(self):
+        path = self.folder / "rootfs.img"
+        self.targets["rootfs"] = (path, 1 << 20)
+        listing = (VECTORS.parent / "example.md").read_text().split("```text\npacket ")[1].split("```")[0]
+        packets = [bytes.fromhex("".join(text.split()[1:])) for text in listing.split("packet ")]
+        device = self.device()
+        self.feed(device, packets[:-1])
+        self.assertEqual(self.names(), ["begin"])
+        self.feed(device, packets[-1:])
+        self.assertEqual(self.names(), ["begin", "complete", "installed"])
+        self.assertEqual(path.read_bytes(), image("image example", 1060))
 
     def test_loss_order_repetition_and_forgeries_change_nothing(self):
         for seed in range(4):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write all test vectors and their index, or compare with what is there: `generate.py [--check]`.
+"""Write all test vectors, their index and the worked example, or compare with what is there: `generate.py [--check]`.
 
 Needs Python 3.11 and the package `cryptography`. Every vector is judged by the reference before it is written, so a
 vector whose `expect` does not follow from the specification stops the program.
@@ -12,15 +12,16 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # leave nothing in the tree but the vectors
 
 from fleetcast_reference import (  # noqa: E402
-    Refused, beacon, beacon_cases, code_cases, freshness_cases, grant_cases, manifest_cases, nack, nack_cases, packet,
-    packet_cases, release, release_cases, root_cases, schedule_cases, statement, statement_cases, trust, walk_cases)
+    Refused, beacon, beacon_cases, code_cases, example, freshness_cases, grant_cases, manifest_cases, nack, nack_cases,
+    packet, packet_cases, release, release_cases, root_cases, schedule_cases, statement, statement_cases, trust,
+    walk_cases)
 from fleetcast_reference.vector import Vector  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 LAYERS = ["packet", "statement", "fec", "geometry", "release", "session", "schedule", "nack", "root", "walk", "beacon",
           "beacon-policy", "freshness"]
 MODULES = [packet_cases, statement_cases, manifest_cases, grant_cases, code_cases, release_cases, schedule_cases,
-           nack_cases, root_cases, walk_cases, beacon_cases, freshness_cases]
+           nack_cases, root_cases, walk_cases, beacon_cases, freshness_cases, example]
 
 
 def judge(vector: Vector, files: dict[str, Vector]) -> str:
@@ -134,7 +135,8 @@ def generate() -> dict[str, bytes]:
     wrong = [f"{v.path}: expect {v.expect}, judged {got}" for v in vectors if (got := judge(v, files)) != v.expect]
     if wrong:
         sys.exit("\n".join(wrong))
-    return {path: vector.encode() for path, vector in files.items()} | {"INDEX.md": index(vectors).encode()}
+    pages = {"INDEX.md": index(vectors).encode(), "../example.md": example.page().encode()}
+    return {path: vector.encode() for path, vector in files.items()} | pages
 
 
 def main() -> None:
@@ -154,7 +156,7 @@ def main() -> None:
         (HERE / name).write_bytes(files[name])
     for name in surplus:
         (HERE / name).unlink()
-    print(f"{len(files) - 1} vectors, {sum(map(len, files.values()))} octets, {len(differ)} written, "
+    print(f"{len(files) - 2} vectors, {sum(map(len, files.values()))} octets, {len(differ)} written, "
           f"{len(surplus)} removed")
 
 

@@ -130,6 +130,17 @@ impl Decoder {
         Self { slice: slice.max(1).next_multiple_of(64), work: DecoderWork::new() }
     }
 
+    /// A decoder for the blocks of this geometry whose slices take about `memory` octets in all. They are as wide as that allows, for each costs a
+    /// read of every chunk: 512 octets for the largest blocks in 4 MiB.
+    #[must_use]
+    pub fn within(memory: usize, geometry: &Geometry) -> Self {
+        // The first block is the largest. The decoder works on powers of two.
+        let shards = geometry.block(0).map_or(1, |size| {
+            usize::from(size.source).saturating_add(usize::from(size.repair).next_power_of_two()).next_power_of_two()
+        });
+        Self::new(memory.checked_div(shards).unwrap_or(memory))
+    }
+
     /// Restores all source chunks of `block` that `have` (by position) lacks, from any K it has.
     ///
     /// Returns how many it restored.
@@ -186,5 +197,22 @@ impl Decoder {
             self.work = coder.into_parts().1;
         }
         u32::try_from(missing).or(Err(FecError::NotEnough))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Parameters;
+
+    #[test]
+    fn slices_are_as_wide_as_memory_allows() {
+        let slice = |size: u64, repair: u64| {
+            let parameters = Parameters { size, chunk: 1024, cell: 8, repair, digest: 16, cap_len: 16 };
+            Decoder::within(4 << 20, &Geometry::new(&parameters).unwrap()).slice
+        };
+        assert_eq!(slice(4096 << 10, 100), 512);
+        assert_eq!(slice(6000 << 10, 30), 1024);
+        assert_eq!(slice(100 << 10, 20), 16 << 10);
     }
 }

@@ -14,6 +14,7 @@
 //! | [`tree`] | geometry, digests, pages and their check |
 //! | [`fec`] | erasure code and send order |
 //! | [`release`] | layout of the release file |
+//! | [`scratch`] | layout of what a receiver keeps beside an image |
 //! | [`session`] | the receive state machine |
 //! | [`nack`] | requests for what is missing |
 //! | [`time`] | instants that a caller supplies |
@@ -42,6 +43,7 @@ pub mod manifest;
 pub mod nack;
 pub mod reader;
 pub mod release;
+pub mod scratch;
 pub mod session;
 pub mod time;
 pub mod tree;

@@ -1,8 +1,9 @@
 //! The receiver of `examples/python-receiver`, which shares no code with ours, on a device of the fleet.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod forger;
+
 use std::env;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,12 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fleetcast_netlab::fleet::{CLASS, Device, Fleet, GROUP, PATIENCE, VENDOR, count, noise};
-use fleetcast_netlab::netns::{Host, INTERFACE, Process};
+use fleetcast_netlab::netns::{INTERFACE, Process};
 use serde_json::Value;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// Octets of a packet header.
-const HEADER: usize = 20;
+use forger::{Defer, forge};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/python-receiver")
@@ -63,34 +62,6 @@ fn success(process: &mut Process) -> Vec<Value> {
 
 fn all<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["event"] == kind).collect()
-}
-
-/// Hears the group in `host`, and sends everything again with one wrong bit, until told to stop.
-fn forge(host: &Host, is_over: &AtomicBool, forgeries: &AtomicU64) {
-    let group: SocketAddr = GROUP.parse().unwrap();
-    let IpAddr::V4(address) = group.ip() else { unreachable!("an IPv4 group") };
-    let open = || {
-        let ear = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
-        ear.bind(&group.into()).unwrap();
-        ear.join_multicast_v4(&address, &host.v4()).unwrap();
-        ear.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let mouth = UdpSocket::bind((host.v4(), 0)).unwrap();
-        let mouth_ref = SockRef::from(&mouth);
-        mouth_ref.set_multicast_if_v4(&host.v4()).unwrap();
-        mouth_ref.set_multicast_loop_v4(false).unwrap();
-        (UdpSocket::from(ear), mouth)
-    };
-    let (ear, mouth) = host.enter(open).unwrap();
-    let (mut random, mut buffer) = (fastrand::Rng::with_seed(5), [0; 2048]);
-    while !is_over.load(Ordering::Relaxed) {
-        let Ok(len) = ear.recv(&mut buffer) else { continue };
-        // In the header as often as in the payload.
-        let at = if random.bool() { random.usize(..HEADER) } else { random.usize(HEADER..len) };
-        buffer[at] ^= 1 << random.u8(..8);
-        if mouth.send_to(&buffer[..len], group).is_ok() {
-            forgeries.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 #[test]
@@ -152,13 +123,4 @@ fn the_python_receiver_installs_by_bare_keys_from_one_source_of_an_ipv6_group() 
     device.assert_runs(&release);
     assert_eq!(all(&events, "freshness")[0]["state"], "off");
     assert_eq!(all(&events, "stopped")[0]["dropped"], serde_json::json!({}), "nothing of the other source");
-}
-
-/// Does something when dropped, also by a panic.
-struct Defer<F: Fn()>(F);
-
-impl<F: Fn()> Drop for Defer<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }

@@ -3,6 +3,7 @@
 mod check_config;
 mod discover;
 mod doctor;
+mod dump;
 mod receive;
 mod status;
 mod verdict;
@@ -28,7 +29,7 @@ Examples:
     fleetcast-recv check-config /etc/fleetcast/recv.toml
     fleetcast-recv receive --config /etc/fleetcast/recv.toml
 
-Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage, 3 refused (doctor),
+Exit codes: 0 done, 1 failed or interrupted, 2 wrong usage, 3 refused (doctor, dump),
 6 stale or behind (status), 78 wrong configuration.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
@@ -42,6 +43,7 @@ enum Command {
     Receive(Box<receive::Args>),
     Status(status::Args),
     Doctor(Box<doctor::Args>),
+    Dump(Box<dump::Args>),
     Commit(verdict::CommitArgs),
     Rollback(verdict::RollbackArgs),
     CheckConfig(check_config::Args),
@@ -59,6 +61,7 @@ impl Cli {
             Command::Receive(args) => args.run(),
             Command::Status(args) => args.run(),
             Command::Doctor(args) => args.run(),
+            Command::Dump(args) => args.run(),
             Command::Commit(args) => args.run(),
             Command::Rollback(args) => args.run(),
             Command::CheckConfig(args) => args.run(),

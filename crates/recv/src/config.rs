@@ -6,6 +6,7 @@ mod discover;
 mod feeds;
 mod file;
 mod install;
+mod look;
 mod metrics;
 mod nack;
 mod repair;
@@ -24,6 +25,7 @@ use fleetcast_install::{AbBackend, Adapter, Backend, Disk, ExecBackend, FileBack
 use fleetcast_net::{Interface, Membership};
 use serde::Deserialize;
 
+pub use look::{Look, LookArgs};
 pub use settings::{Settings, folders};
 
 /// What a receiver must know. All values are checked, as far as that needs no network.

@@ -18,6 +18,7 @@
 //! | `listener` | the joined groups, also when the interface is replaced |
 //! | [`nack`] | asking for what is missing, where the settings want it |
 //! | `doctor` | what is wrong with the reception |
+//! | `dump` | what is on the air, or in a capture of it |
 //! | `discovery` | groups and senders by a domain's name: DNS |
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | [`trusted`] | who may sign, and how current that is, to be shown |
@@ -35,6 +36,7 @@ pub mod device;
 mod discovery;
 mod doctor;
 pub mod driver;
+mod dump;
 pub mod events;
 pub mod layers;
 mod ledger;

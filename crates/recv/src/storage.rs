@@ -2,19 +2,18 @@
 //!
 //! Writes wait up to a second for their neighbours; every read flushes them first.
 
-mod layout;
 mod runs;
 
 use std::path::Path;
 
 use fleetcast_core::fec::{ChunkIo, Decoder, FecError};
 use fleetcast_core::manifest::Manifest;
+use fleetcast_core::scratch::{LENGTH, Layout};
 use fleetcast_core::session::Receiver;
 use fleetcast_core::tree::Geometry;
 use fleetcast_core::wire::PageKind;
 use fleetcast_install::{Disk, Fault, Proven, Scratch, Staging, VerifyError};
 
-use layout::{LENGTH, Layout};
 pub(crate) use runs::Area;
 use runs::{Place, Runs};
 
@@ -195,7 +194,7 @@ impl<D: Disk> Storage<D> {
         self.write_out().map_err(FecError::Io)?;
         let mut restored = 0;
         for (component, geometry) in (0..).zip(self.parts.iter().map(|part| part.geometry).collect::<Vec<_>>()) {
-            let mut decoder = Decoder::new(slice_of(&geometry));
+            let mut decoder = Decoder::within(RESTORE_MEMORY, &geometry);
             let mut io = ComponentIo { storage: self, component };
             for block in 0..geometry.blocks() {
                 let have = |position| receiver.has(component, position);
@@ -262,16 +261,6 @@ impl<D: Disk> Storage<D> {
     }
 }
 
-/// Octets of the column slices in which blocks are restored: as wide as memory allows, for each costs a read of every
-/// chunk. 512 for the largest blocks.
-fn slice_of(geometry: &Geometry) -> usize {
-    // The first block is the largest. The decoder works on powers of two.
-    let shards = geometry.block(0).map_or(1, |size| {
-        (usize::from(size.source) + usize::from(size.repair).next_power_of_two()).next_power_of_two()
-    });
-    RESTORE_MEMORY / shards
-}
-
 /// Whether a fault is a failing storage, such as a sector that cannot be read or written.
 pub(crate) fn is_failing(fault: &Fault) -> bool {
     fault.code() == "io"
@@ -333,23 +322,5 @@ impl<D: Disk> ChunkIo for ComponentIo<'_, D> {
             return Ok(());
         }
         self.storage.staging.write_at(self.component.into(), offset, image)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use fleetcast_core::tree::Parameters;
-
-    use super::*;
-
-    #[test]
-    fn slices_are_as_wide_as_memory_allows() {
-        let slice = |size: u64, repair: u64| {
-            let parameters = Parameters { size, chunk: 1024, cell: 8, repair, digest: 16, cap_len: 16 };
-            slice_of(&Geometry::new(&parameters).unwrap())
-        };
-        assert_eq!(slice(4096 << 10, 100), 512);
-        assert_eq!(slice(6000 << 10, 30), 1024);
-        assert_eq!(slice(100 << 10, 20), 16 << 10);
     }
 }

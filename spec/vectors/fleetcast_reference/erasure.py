@@ -44,29 +44,55 @@ def _log_s_over_c(m: int, x: int) -> int:
     return (sum(LOG[x ^ v] for v in range(m)) - sum(LOG[v] for v in range(1, m))) % ORDER
 
 
-def _words(chunk: bytes) -> list[int]:
+def divide(a: int, b: int) -> int:
+    """The quotient of two coordinate words; `b` is not zero."""
+    return POWER[(LOG[a] - LOG[b]) % ORDER] if a else 0
+
+
+def coefficient(m: int, i: int, j: int) -> int:
+    """What source chunk j counts for in repair chunk i (F-3)."""
+    return POWER[(_log_s_over_c(m, m + j) - LOG[i ^ (m + j)]) % ORDER]
+
+
+def constants(m: int, x: int) -> tuple[int, int]:
+    """`c` and `s(x)` of F-3, for x of at least m."""
+    c, s = 1, 1
+    for v in range(m):
+        c, s = multiply(c, v) if v else c, multiply(s, x ^ v)
+    return c, s
+
+
+def polynomial(word: int) -> int:
+    """The element of a coordinate word in polynomial form (F-1)."""
+    result = 0
+    for bit, element in enumerate(BASIS):
+        result ^= element if word >> bit & 1 else 0
+    return result
+
+
+def words(chunk: bytes) -> list[int]:
     """The words of a chunk, group by group (F-2)."""
     groups = (chunk[at : at + 64] for at in range(0, len(chunk), 64))
     return [group[w] | group[32 + w] << 8 for group in groups for w in range(32)]
 
 
-def _octets(words: tuple[int, ...]) -> bytes:
-    """The chunk of these words: the inverse of `_words`."""
-    groups = (words[at : at + 32] for at in range(0, len(words), 32))
+def octets(of_words: tuple[int, ...]) -> bytes:
+    """The chunk of these words: the inverse of `words`."""
+    groups = (of_words[at : at + 32] for at in range(0, len(of_words), 32))
     return b"".join(bytes(w & 255 for w in g) + bytes(w >> 8 for w in g) for g in groups)
 
 
-def _multiples(words: list[int]) -> list[list[int]]:
+def _multiples(of_words: list[int]) -> list[list[int]]:
     """The chunk, as one large integer of 16-bit lanes, times every word that has one nibble set.
 
     A product is linear in the coefficient, so four look-ups and exclusive ors multiply a whole chunk by any word.
     """
-    form = f"<{len(words)}H"
+    form = f"<{len(of_words)}H"
     result = []
     for nibble in range(4):
         row = [0] * 16
         for bit in range(4):
-            product = (multiply(1 << 4 * nibble + bit, word) for word in words)
+            product = (multiply(1 << 4 * nibble + bit, word) for word in of_words)
             value = int.from_bytes(struct.pack(form, *product), "little")
             for index in range(1 << bit):
                 row[index | 1 << bit] = row[index] ^ value
@@ -78,7 +104,7 @@ def encode(source: list[bytes], r: int) -> list[bytes]:
     """The `r` repair chunks of a block, by the sum of F-3."""
     m = 1 << (r - 1).bit_length() if r else 0
     size = len(source[0])
-    tables = [_multiples(_words(chunk)) for chunk in source]
+    tables = [_multiples(words(chunk)) for chunk in source]
     logs = [_log_s_over_c(m, m + j) for j in range(len(source))] if r else []
     repair = []
     for i in range(r):
@@ -86,5 +112,5 @@ def encode(source: list[bytes], r: int) -> list[bytes]:
         for j, (t0, t1, t2, t3) in enumerate(tables):
             c = POWER[(logs[j] - LOG[i ^ (m + j)]) % ORDER]
             total ^= t0[c & 15] ^ t1[c >> 4 & 15] ^ t2[c >> 8 & 15] ^ t3[c >> 12]
-        repair.append(_octets(struct.unpack(f"<{size // 2}H", total.to_bytes(size, "little"))))
+        repair.append(octets(struct.unpack(f"<{size // 2}H", total.to_bytes(size, "little"))))
     return repair

@@ -4,9 +4,11 @@ pub(crate) mod expected;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use fleetcast_netlab::capture::{ETHERNET, RAW_IP, ip, pcap};
 use fleetcast_netlab::command_line::shipped;
 
 /// A UDP datagram of a capture.
@@ -23,9 +25,6 @@ pub(crate) struct Datagram {
 /// Fields of a frame by name, those that it has; several values are joined by commas.
 pub(crate) type Fields = BTreeMap<&'static str, String>;
 
-/// Link types of a capture: Ethernet, and bare IP.
-const ETHERNET: u32 = 1;
-const RAW_IP: u32 = 101;
 const MAGIC: u32 = 0xA1B2_C3D4;
 const UDP: u8 = 17;
 
@@ -113,38 +112,12 @@ fn datagram(frame: usize, ip: &[u8]) -> Option<Datagram> {
 
 /// Writes a capture of these datagrams to a port, one after the other by IPv4 and by IPv6.
 pub(crate) fn write(capture: &Path, port: u16, payloads: &[&[u8]]) {
-    let mut octets = Vec::new();
-    let words = [MAGIC, 2 | 4 << 16, 0, 0, 0xFFFF, RAW_IP];
-    octets.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-    for (number, payload) in (0..).zip(payloads) {
-        let ip = if number % 2 == 0 { v4(port, payload) } else { v6(port, payload) };
-        let len = u32::try_from(ip.len()).unwrap();
-        octets.extend([number, 0, len, len].iter().flat_map(|word: &u32| word.to_le_bytes()));
-        octets.extend(ip);
-    }
-    fleetcast_netlab::fleet::write(capture, &octets);
-}
-
-fn v4(port: u16, payload: &[u8]) -> Vec<u8> {
-    let udp = udp(port, payload);
-    let [high, low] = u16::try_from(20 + udp.len()).unwrap().to_be_bytes();
-    let mut ip = vec![0x45, 0, high, low, 0, 0, 0, 0, 1, UDP, 0, 0];
-    ip.extend([192, 0, 2, 1, 239, 77, 1, 1]);
-    [ip, udp].concat()
-}
-
-fn v6(port: u16, payload: &[u8]) -> Vec<u8> {
-    let udp = udp(port, payload);
-    let [high, low] = u16::try_from(udp.len()).unwrap().to_be_bytes();
-    let mut ip = vec![0x60, 0, 0, 0, high, low, UDP, 1];
-    ip.extend([0xFE, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-    ip.extend([0xFF, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x77]);
-    [ip, udp].concat()
-}
-
-/// Without a checksum: nobody looks at it here.
-fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(8 + payload.len()).unwrap();
-    let head = [50_000, port, len, 0].map(u16::to_be_bytes).concat();
-    [&head, payload].concat()
+    let place = |text: &str, port| SocketAddr::new(text.parse().unwrap(), port);
+    let ends = [("192.0.2.1", "239.77.1.1"), ("fe80::1", "ff15::77")];
+    let one = |(number, payload): (u64, &&[u8])| {
+        let (source, group) = ends[usize::from(number % 2 != 0)];
+        (number * 1_000_000, ip(place(source, 50_000), place(group, port), payload))
+    };
+    let frames: Vec<_> = (0..).zip(payloads).map(one).collect();
+    fleetcast_netlab::fleet::write(capture, &pcap(RAW_IP, &frames));
 }

@@ -301,18 +301,18 @@ pub fn folders(
     Ok((place_of(&state, &at)?, runtime.map(|(text, at)| place_of(&text, &at)).transpose()?))
 }
 
-fn read(config: Option<PathBuf>) -> Result<(Source, File), ConfigError> {
+pub(super) fn read(config: Option<PathBuf>) -> Result<(Source, File), ConfigError> {
     let Some(path) = config else { return Ok((Source::default(), File::default())) };
     let (file, lines) = file::read(&path)?;
     Ok((Source { path, lines }, file))
 }
 
 /// A list flag that was given at all.
-fn some(list: Vec<String>) -> Option<Vec<String>> {
+pub(super) fn some(list: Vec<String>) -> Option<Vec<String>> {
     if list.is_empty() { None } else { Some(list) }
 }
 
-fn one_or_more(list: Spanned<OneOrMore>) -> Spanned<Vec<String>> {
+pub(super) fn one_or_more(list: Spanned<OneOrMore>) -> Spanned<Vec<String>> {
     Spanned::new(list.span(), list.into_inner().0)
 }
 
@@ -449,7 +449,7 @@ fn confine(source: &Source, table: &file::Confine) -> Result<Confine, ConfigErro
     Ok(Confine { mode: table.mode, write: table.write.iter().map(path).collect::<Result<_, _>>()? })
 }
 
-fn receive_buffer(given: Option<(String, Place)>) -> Result<usize, ConfigError> {
+pub(super) fn receive_buffer(given: Option<(String, Place)>) -> Result<usize, ConfigError> {
     let Some((text, at)) = given else { return Ok(usize::try_from(DEFAULT_RECEIVE_BUFFER).unwrap_or(usize::MAX)) };
     let octets = quantity::size(&text).map_err(|e| at.wrong(e))?;
     let most = u64::from(i32::MAX.unsigned_abs() / 2);

@@ -10,7 +10,7 @@ fn help_is_as_reviewed() {
     assert_help(
         PROGRAM,
         env!("CARGO_MANIFEST_DIR"),
-        &["receive", "status", "doctor", "discover", "commit", "rollback", "check-config"],
+        &["receive", "status", "doctor", "dump", "discover", "commit", "rollback", "check-config"],
     );
 }
 

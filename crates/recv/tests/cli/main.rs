@@ -6,6 +6,7 @@ mod common;
 mod config;
 mod confine;
 mod doctor;
+mod dump;
 mod frame;
 mod paper;
 mod sockets;
