@@ -9,7 +9,7 @@
 //! | 1 | [`Failed`](ErrorKind::Failed) | could not be done |
 //! | 2 | [`Usage`](ErrorKind::Usage) | the command line makes no sense |
 //! | 3 | [`Refused`](ErrorKind::Refused) | verification says no |
-//! | 6 | [`Stale`](ErrorKind::Stale) | shown, but a device does not know what is current |
+//! | 6 | [`Stale`](ErrorKind::Stale) | shown, but a device does not know what is current, or a sender does not run |
 //! | 78 | [`Config`](ErrorKind::Config) | bad configuration; a restart does not help |
 //!
 //! This module knows nothing of signing.
@@ -37,7 +37,7 @@ pub enum ErrorKind {
     Usage,
     /// Verification refused what was offered.
     Refused,
-    /// What was asked for is shown, and tells that a device does not know what is current.
+    /// What was asked for is shown, and tells that a device does not know what is current, or that a sender does not run.
     Stale,
     /// The configuration is wrong; running again changes nothing (`EX_CONFIG`, sysexits.h).
     Config,

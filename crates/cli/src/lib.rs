@@ -1,15 +1,19 @@
 //! What Fleetcast's programs share on the command line.
 //!
-//! [`command`] has errors, exit codes and output; [`keys`] loads public keys; [`release`] opens release files; [`identity`]
+//! [`command`] has errors, exit codes and output; [`clock`] has times; [`keys`] loads public keys; [`release`] opens release files; [`identity`]
 //! turns names into the UUIDs of manifests; [`lines`] tells events to a reader that may be slow; [`quantity`] reads sizes and
-//! rates. It knows nothing of sockets, storage or signing.
+//! rates; [`metrics`] and [`posted`] tell others how a daemon is doing. It knows nothing of sockets, storage or signing.
 
+pub mod clock;
 pub mod command;
 pub mod identity;
 pub mod keys;
 pub mod lines;
+pub mod metrics;
+pub mod posted;
 pub mod quantity;
 pub mod release;
 
 pub use command::{CommandError, ErrorKind, note, out, out_json, run, warn};
 pub use lines::Lines;
+pub use posted::Posted;

@@ -7,8 +7,10 @@ mod feeds;
 mod file;
 mod install;
 mod look;
+mod metrics;
 mod nack;
 mod repair;
+mod report;
 mod settings;
 mod trust;
 
@@ -75,10 +77,14 @@ pub struct Config {
     pub staging: usize,
     /// Time between two progress reports.
     pub progress: Duration,
+    /// Where metrics go.
+    pub metrics: crate::metrics::Settings,
     /// Where to ask for what is missing; nowhere if it is none.
     pub nack: Option<crate::nack::Settings>,
     /// Where what is missing may be fetched; `None` to fetch nothing.
     pub repair: Option<Repair>,
+    /// Whom to tell what became of a release; `None` for nobody.
+    pub report: Option<crate::report::Settings>,
     /// What the process may open.
     pub confine: Confine,
 }

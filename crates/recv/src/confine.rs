@@ -5,7 +5,7 @@
 //! | write, create, remove | [`Rules::write`] | the same and `/dev/null` |
 //! | read | [`Rules::write`], [`Rules::read`] | everything |
 //! | execute | nothing | everything |
-//! | TCP: listen (Linux 6.7) | nothing | everything |
+//! | TCP: listen (Linux 6.7) | nothing but what the settings name for metrics, from the start on | everything |
 //! | TCP: connect (6.7) | to ports of [`Rules::connect`], whatever the address | everything |
 //! | ioctl on devices (6.10) | devices of [`Rules::write`] | [`Rules::write`] |
 //! | signals and abstract Unix sockets of others (6.12) | nothing | everything |
@@ -134,16 +134,19 @@ impl Rules {
     pub fn of(config: &Config) -> Self {
         let paths = config.targets.iter().flat_map(TargetPlace::paths).map(place_of);
         let own = std::iter::once(config.state.clone()).chain(config.runtime.clone());
-        let write = own.chain(paths).chain(config.confine.write.iter().cloned());
+        let told = config.metrics.file.iter().map(|file| folder_of(file));
+        let write = own.chain(paths).chain(told).chain(config.confine.write.iter().cloned());
         let (mut read, mut connect) = (config.seeds.clone(), Vec::new());
         if config.discover.as_ref().is_some_and(|discover| discover.servers.is_empty()) {
             read.push(SERVERS.into());
             read.extend(resolver_folder());
         }
-        for server in config.repair.iter().flat_map(|repair| &repair.servers) {
+        let repair = config.repair.iter().flat_map(|r| r.servers.iter().map(|server| (server, &r.ca)));
+        let report = config.report.iter().map(|report| (&report.server, &report.ca));
+        for (server, ca) in repair.chain(report) {
             connect.push(server.port);
             if server.tls {
-                read.extend(config.repair.iter().map(|repair| repair.ca.clone()));
+                read.push(ca.clone());
             }
             if server.has_name() {
                 connect.push(DNS);
@@ -151,6 +154,7 @@ impl Rules {
                 read.extend(resolver_folder());
             }
         }
+        read.extend(config.report.iter().filter_map(|report| report.token.clone()));
         connect.sort_unstable();
         connect.dedup();
         Self { write: write.collect(), read, connect, programs: config.has_programs() }

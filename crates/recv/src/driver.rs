@@ -23,9 +23,11 @@ use crate::discovery::Discovery;
 use crate::events::{Event, Progress, Traffic};
 use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
+use crate::metrics::{Facts, Opened, Shown};
 use crate::nack::Nack;
 use crate::progress::Reporter;
 use crate::repair::{Client, Reply};
+use crate::report::Reports;
 use crate::stall::{Watch, verified};
 use care::Care;
 use end::{End, Failure, Left};
@@ -102,6 +104,9 @@ struct Run {
     /// Web servers may be asked.
     repair: Option<Client>,
     layering: Layering,
+    metrics: Shown,
+    /// A web server is told what became of releases.
+    reports: Option<Reports>,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
 }
@@ -118,6 +123,7 @@ impl Run {
         let clock = Clock::start();
         reporter.ledger = Ledger::load(&config.state);
         let mut tell = |event| reporter.tell(&event);
+        let opened = Opened::new(&config.metrics).map_err(|e| no_metrics(config, &e))?;
         // Before anything from outside is looked at, and while there is no other thread.
         let confined = confine::start(config, &mut tell)?;
         let backend = config.install.backend(&RealFs, &config.targets);
@@ -140,8 +146,24 @@ impl Run {
         let (watch, care) = (Watch::new(now), Care::new(now));
         let layering = Layering::new(now, config, seed.first_chunk().map_or(0, |&half| u64::from_be_bytes(half)));
         let nack = config.nack.map(|settings| Nack::new(settings, now, fastrand::u64(..)));
-        let mut run =
-            Self { device, net, discovery, clock, watch, care, nack, repair, layering, heard_installed: false };
+        let metrics = opened.show(&config.metrics).map_err(|e| no_metrics(config, &e))?;
+        let reports = config.report.as_ref().map(|settings| Reports::start(settings, &config.state)).transpose();
+        let reports = reports.map_err(|e| Failure::new("report", format!("cannot make reports: {e}")))?;
+        let heard_installed = false;
+        let mut run = Self {
+            device,
+            net,
+            discovery,
+            clock,
+            watch,
+            care,
+            nack,
+            repair,
+            layering,
+            metrics,
+            reports,
+            heard_installed,
+        };
         run.open_nack(config, reporter);
         run.tell_ready(config, confined, reporter);
         Ok(Some((run, signals)))
@@ -169,6 +191,7 @@ impl Run {
         }
         // Whatever comes of it: the end has its own cause.
         let _ = reporter.ledger.write(&config.state, true);
+        self.show_metrics(false, reporter);
         (ended, left)
     }
 
@@ -214,6 +237,12 @@ impl Run {
                     self.look_for_stall(reporter);
                     self.ask(reporter)?;
                     self.look_for_layers(reporter);
+                    if self.metrics.is_due() {
+                        self.show_metrics(true, reporter);
+                    }
+                    if let Some(reports) = &mut self.reports {
+                        reports.look(self.clock.now(), self.device.record(), &mut |event| reporter.tell(&event));
+                    }
                 }
                 _ = report.tick() => self.tell_progress(config, reporter),
                 reply = reply(&mut self.repair) => {
@@ -384,6 +413,19 @@ impl Run {
         }
     }
 
+    fn show_metrics(&mut self, is_running: bool, reporter: &Reporter) {
+        let (trusted, traffic) = (self.device.trusted(), self.traffic());
+        self.metrics.show(&Facts {
+            is_running,
+            record: self.device.record(),
+            last_install: reporter.ledger.last_install(),
+            trusted: &trusted,
+            chunks: self.device.chunks(),
+            traffic: &traffic,
+            events: &reporter.counts,
+        });
+    }
+
     fn traffic(&self) -> Traffic {
         let counters = self.device.counters();
         Traffic {
@@ -419,6 +461,12 @@ impl Run {
         Failure::new("receive", format!("cannot receive on {}: {error}", self.net.names()))
             .hint("bring the interface up and start again; what was received is kept")
     }
+}
+
+fn no_metrics(config: &Config, error: &io::Error) -> Failure {
+    let address = config.metrics.listen.map(|address| format!(" at {address}")).unwrap_or_default();
+    Failure::new("metrics", format!("cannot show metrics{address}: {error}"))
+        .hint("correct the address of the metrics, or leave it out")
 }
 
 /// The state folder is made if it is missing, but nothing above it: that would be a mistyped path, or a file system that

@@ -244,6 +244,41 @@ pub enum Event {
 }
 
 impl Event {
+    /// The word for its kind, as in its JSON form.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Ready { .. } => "ready",
+            Self::Begin { .. } => "begin",
+            Self::Resumed(_) => "resumed",
+            Self::Reused { .. } => "reused",
+            Self::RepairStarted { .. } => "repair-started",
+            Self::Repaired { .. } => "repaired",
+            Self::RepairFailed { .. } => "repair-failed",
+            Self::Progress(_) => "progress",
+            Self::Stalled { .. } => "stalled",
+            Self::Rejoined { .. } => "rejoined",
+            Self::Layers { .. } => "layers",
+            Self::Discovered { .. } => "discovered",
+            Self::Complete(_) => "complete",
+            Self::Restored { .. } => "restored",
+            Self::ReadbackMismatch { .. } => "readback-mismatch",
+            Self::Installed { .. } => "installed",
+            Self::OnTrial { .. } => "on-trial",
+            Self::Committed { .. } => "committed",
+            Self::GivenUp { .. } => "given-up",
+            Self::Waiting { .. } => "waiting",
+            Self::Abandoned { .. } => "abandoned",
+            Self::Root { .. } => "root",
+            Self::Beacon { .. } => "beacon",
+            Self::Freshness { .. } => "freshness",
+            Self::Restarting => "restarting",
+            Self::Refused { .. } => "refused",
+            Self::Alarm { .. } => "alarm",
+            Self::Warning { .. } => "warning",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
+
     /// A release was given up.
     pub(crate) fn given_up(release: &ReleaseId, reason: Reason) -> Self {
         Self::GivenUp { release: release.into(), code: reason.code(), reason: reason.to_string() }
@@ -435,6 +470,28 @@ impl fmt::Display for Event {
                 f.write_str(reason)
             }
             Self::Stopped { reason, chunks: Some(chunks), .. } => write!(f, "{reason}, with {chunks}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_those_of_the_json_form() {
+        let chunks = Chunks { have: 1, needed: 2 };
+        let release = Release { sequence: 1, version: "1".into() };
+        for event in [
+            Event::Resumed(chunks),
+            Event::Progress(Progress { chunks, traffic: Traffic::default() }),
+            Event::OnTrial { release: release.clone(), runs: true },
+            Event::ReadbackMismatch { components: vec![], times: 1 },
+            Event::Installed { release, recovered: false },
+            Event::Restarting,
+            Event::Alarm { sequence: 1, code: "x", reason: String::new() },
+        ] {
+            assert_eq!(serde_json::to_value(&event).unwrap()["event"], event.kind());
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+pub(crate) use fleetcast_cli::clock::{since_boot, unix};
 use fleetcast_install::{Fault, RealFs, durable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,8 @@ const MAX_FILE: u32 = 64 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     entries: VecDeque<Entry>,
+    /// When a release was last installed or committed, as far as that is known.
+    last_install: Option<u64>,
     is_changed: bool,
     written: Option<Instant>,
 }
@@ -59,13 +62,16 @@ pub(crate) struct Running<'a> {
 impl Ledger {
     /// That of a state folder. What cannot be read is forgotten: nothing is decided by it.
     pub(crate) fn load(state: &Path) -> Self {
-        Self { entries: history(state).into(), ..Self::default() }
+        let entries: VecDeque<_> = history(state).into();
+        let is_install = |entry: &&Entry| matches!(entry.event["event"].as_str(), Some("installed" | "committed"));
+        let last_install = entries.iter().find(is_install).map(|entry| entry.time);
+        Self { entries, last_install, ..Self::default() }
     }
 
     /// Takes an event, if it is worth remembering.
-    pub(crate) fn note(&mut self, event: &Event) {
+    pub(crate) fn note(&mut self, told: &Event) {
         let is_kept = matches!(
-            event,
+            told,
             Event::Refused { .. }
                 | Event::Alarm { .. }
                 | Event::Installed { .. }
@@ -75,12 +81,20 @@ impl Ledger {
                 | Event::Abandoned { .. }
                 | Event::Root { .. }
         );
-        let Some(event) = is_kept.then(|| serde_json::to_value(event).ok()).flatten() else { return };
+        let Some(event) = is_kept.then(|| serde_json::to_value(told).ok()).flatten() else { return };
+        if matches!(told, Event::Installed { .. } | Event::Committed { .. }) {
+            self.last_install = Some(unix());
+        }
         // Told again after a restart, or because a remembered one was forgotten.
         self.entries.retain(|entry| entry.event != event);
         self.entries.truncate(KEPT - 1);
         self.entries.push_front(Entry { time: unix(), event });
         self.is_changed = true;
+    }
+
+    /// When a release was last installed or committed, in seconds of Unix time, if that is known.
+    pub(crate) const fn last_install(&self) -> Option<u64> {
+        self.last_install
     }
 
     /// Writes what is new, at most once a minute unless `now`.
@@ -114,17 +128,6 @@ pub(crate) fn publish(runtime: &Path, running: &Running<'_>) -> Result<(), Fault
 pub(crate) fn running(runtime: &Path) -> Option<Value> {
     let json = durable::read_bounded(&RealFs, &runtime.join(RUNTIME), MAX_FILE).ok()??;
     serde_json::from_slice(&json).ok()
-}
-
-/// Unix time in seconds, by the system's clock; 0 if that is before 1970.
-pub(crate) fn unix() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Time since the system was started, while it was suspended too.
-pub(crate) fn since_boot() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! | [`confine`] | what the process may open from its start on |
 //! | [`device`] | the receive session on its storage: datagrams in, installed releases out; no sockets, no clock |
 //! | [`repair`] | what is missing, fetched from web servers |
+//! | [`report`] | what became of a release, told to a web server, where the settings want it |
 //! | `seed` | old images, and where their chunks are |
 //! | `storage` | partial images, repair chunks and pages of one release |
 //! | [`driver`] | signals and timers around a [`device::Device`] |
@@ -22,6 +23,8 @@
 //! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
 //! | [`trusted`] | who may sign, and how current that is, to be shown |
 //! | `ledger` | what is kept to be asked about later |
+//! | [`metrics`] | the same for Prometheus |
+//! | `socket` | TCP connections that nobody waits for too long |
 //! | [`commands`] | the command line |
 //!
 //! It holds public keys only.
@@ -38,10 +41,13 @@ pub mod events;
 pub mod layers;
 mod ledger;
 mod listener;
+pub mod metrics;
 pub mod nack;
 pub mod progress;
 pub mod repair;
+pub mod report;
 mod seed;
+mod socket;
 mod stall;
 mod storage;
 pub mod trusted;

@@ -1,7 +1,7 @@
 //! Tells events to people or programs: a bar on a terminal, JSON lines, or plain lines.
 
 use std::cell::OnceCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
@@ -11,6 +11,10 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::events::{Event, Line, Progress};
 use crate::ledger::Ledger;
 use crate::repair::Counts;
+
+/// Kinds of events whose count begins at 0; that of others begins with the first.
+const COUNTED: [&str; 8] =
+    ["alarm", "refused", "given-up", "abandoned", "installed", "readback-mismatch", "stalled", "warning"];
 
 /// Refusals and alarms that are remembered, so that each is told once.
 const REMEMBERED: usize = 64;
@@ -27,6 +31,8 @@ pub struct Reporter {
     /// The newest refusals and alarms. Anyone can make more statements of one genuine payload by adding signatures, and
     /// each comes here anew.
     told: VecDeque<Event>,
+    /// How many were told of each kind.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
     pub(crate) ledger: Ledger,
 }
 
@@ -57,7 +63,13 @@ impl Reporter {
         } else {
             Form::Plain
         };
-        Self { form, chunk: 0.0, last: None, told: VecDeque::new(), ledger: Ledger::default() }
+        Self::with(form)
+    }
+
+    fn with(form: Form) -> Self {
+        let (told, counts) = (VecDeque::new(), COUNTED.map(|kind| (kind, 0)).into());
+        let ledger = Ledger::default();
+        Self { form, chunk: 0.0, last: None, told, counts, ledger }
     }
 
     /// Tells an event. As JSON it never waits long for its reader: progress is dropped if too much waits already.
@@ -67,6 +79,7 @@ impl Reporter {
             return;
         }
         self.ledger.note(event);
+        *self.counts.entry(event.kind()).or_default() += 1;
         if let Event::Begin { needed, octets, .. } = event {
             self.chunk = *octets as f64 / (*needed).max(1) as f64;
             self.last = None;
@@ -166,8 +179,7 @@ mod tests {
 
     #[test]
     fn each_refusal_is_told_once_and_few_are_remembered() {
-        let mut reporter =
-            Reporter { form: Form::Plain, chunk: 0.0, last: None, told: VecDeque::new(), ledger: Ledger::default() };
+        let mut reporter = Reporter::with(Form::Plain);
         let refused = |sequence| Event::Refused { sequence, code: "rollback", reason: "below 7".into() };
         assert!(!reporter.is_repeated(&refused(1)) && reporter.is_repeated(&refused(1)));
         assert!((2..1000).all(|sequence| !reporter.is_repeated(&refused(sequence))));

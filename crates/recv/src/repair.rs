@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use crate::config::Server;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Dialer};
 pub(crate) use pace::Pace;
 pub(crate) use plan::{Cursor, needed_run};
 pub use reply::FetchError;

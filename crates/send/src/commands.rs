@@ -5,6 +5,7 @@ mod path;
 mod relay;
 mod release;
 mod run;
+mod status;
 
 use clap::{Parser, Subcommand};
 use fleetcast_cli::CommandError;
@@ -31,7 +32,7 @@ Examples:
         --upstream 239.255.70.67:4701 --upstream-interface eth0 \\
         --group 239.255.70.67:4701 --interface eth1
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by verification, 6 shown, but the sender does not run.
 Data goes to stdout, all else to stderr. NO_COLOR=1 turns colour off."
 )]
 pub struct Cli {
@@ -41,9 +42,10 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Run(run::Args),
+    Run(Box<run::Args>),
     Check(check::Args),
     Relay(Box<relay::Args>),
+    Status(status::Args),
 }
 
 impl Cli {
@@ -57,6 +59,7 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Relay(args) => args.run(),
+            Command::Status(args) => args.run(),
         }
     }
 }

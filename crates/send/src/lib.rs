@@ -35,3 +35,4 @@ pub mod report;
 pub mod source;
 pub mod statements;
 mod timer;
+pub mod watch;

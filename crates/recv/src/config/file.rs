@@ -51,8 +51,11 @@ pub(super) struct File {
     pub(super) hooks: Hooks,
     #[serde(default)]
     pub(super) freshness: Freshness,
+    #[serde(default)]
+    pub(super) metrics: Metrics,
     pub(super) nack: Option<Nack>,
     pub(super) repair: Option<Repair>,
+    pub(super) report: Option<Report>,
     #[serde(default)]
     pub(super) confine: Confine,
 }
@@ -157,6 +160,14 @@ pub(super) struct Freshness {
     pub(super) install_when_stale: bool,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Metrics {
+    pub(super) file: Option<Spanned<String>>,
+    pub(super) interval: Option<Spanned<String>>,
+    pub(super) listen: Option<Spanned<String>>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Nack {
@@ -178,6 +189,17 @@ pub(super) struct Repair {
     pub(super) rate: Option<Spanned<String>>,
     pub(super) ca: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Report {
+    pub(super) url: Spanned<String>,
+    pub(super) id: Spanned<String>,
+    pub(super) token: Option<Spanned<String>>,
+    pub(super) delay: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<String>>,
+    pub(super) ca: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

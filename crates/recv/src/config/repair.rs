@@ -17,13 +17,13 @@ const MAX_SERVERS: usize = 8;
 const AFTER: Duration = Duration::from_mins(1);
 const MISSING_BELOW: u8 = 10;
 const WINDOW: Duration = Duration::from_mins(5);
-const MAX_WINDOW: Duration = Duration::from_hours(24);
+pub(super) const MAX_WINDOW: Duration = Duration::from_hours(24);
 const MAX_OCTETS: u64 = 64 << 20;
 /// Bits per second.
 const RATE: u64 = 2_000_000;
-const TIMEOUT: Duration = Duration::from_secs(30);
-const MIN_TIMEOUT: Duration = Duration::from_secs(1);
-const CA: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Option<Repair>, ConfigError> {
     let Some(table) = table else { return Ok(None) };
@@ -64,14 +64,14 @@ pub(super) fn repair(source: &Source, table: Option<file::Repair>) -> Result<Opt
     }))
 }
 
-fn server(url: &str, at: &Place) -> Result<Server, ConfigError> {
+pub(super) fn server(url: &str, at: &Place) -> Result<Server, ConfigError> {
     let wrong = |why: &str| at.wrong(format_args!("{url:?} {why}"));
     let server =
         Server::parse(url).ok_or_else(|| wrong("is no URL of a folder such as http://192.0.2.20/fleetcast"))?;
     if server.tls && !cfg!(feature = "https") {
         return Err(wrong(
-            "asks for TLS, for which this program is not built (feature https): every octet is verified in any case, so \
-             http will do",
+            "asks for TLS, for which this program is not built (feature https); what is fetched is verified in any case, so \
+             http will do for that",
         ));
     }
     Ok(server)

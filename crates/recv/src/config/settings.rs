@@ -10,10 +10,14 @@ use fleetcast_install::record::check_target;
 use toml::Spanned;
 
 use super::file::{self, File, Lines, OneOrMore};
-use super::{Config, ConfigError, Confine, Freshness, TargetPlace, discover, feeds, install, nack, repair, trust};
+use super::{
+    Config, ConfigError, Confine, Freshness, TargetPlace, discover, feeds, install, metrics, nack, repair, report,
+    trust,
+};
 use crate::device::OWN_FILES;
 use crate::discovery::REMEMBERED;
 use crate::ledger::HISTORY;
+use crate::report::REPORTED;
 
 /// Smallest and largest `max-packet`: a header with the smallest chunk, and what fits a jumbo frame with the largest.
 const MAX_PACKET: std::ops::RangeInclusive<u16> = 84..=8972;
@@ -106,6 +110,14 @@ pub struct Settings {
     /// Folder in memory where the daemon tells how it is doing, for `status`
     #[arg(long, value_name = "FOLDER")]
     runtime: Option<String>,
+
+    /// Write metrics for Prometheus to this file, whose name must end in .prom
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<String>,
+
+    /// Answer GET /metrics at this address of the device [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics_listen: Option<String>,
 
     /// Receive buffer to ask of the kernel [default: 4M]
     #[arg(long, value_name = "SIZE")]
@@ -264,8 +276,10 @@ impl Settings {
             max_packet: within(max_packet, DEFAULT_MAX_PACKET, &MAX_PACKET)?,
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
+            metrics: metrics::metrics(&source, self.metrics, self.metrics_listen, file.metrics)?,
             nack: file.nack.map(|table| nack::nack(&source, &table)).transpose()?,
             repair: repair::repair(&source, file.repair)?,
+            report: report::report(&source, file.report)?,
             confine: confine(&source, &file.confine)?,
         })
     }
@@ -426,7 +440,7 @@ fn check_targets(source: &Source, targets: &[(TargetPlace, Place)], state: &Path
 fn is_own(state: &Path, path: &Path) -> bool {
     let name = path.strip_prefix(state).ok().and_then(|inside| inside.iter().next()?.to_str());
     name.is_some_and(|name| {
-        OWN_FILES.contains(&name) || [HISTORY, REMEMBERED].contains(&name) || name.starts_with("scratch.")
+        OWN_FILES.contains(&name) || [HISTORY, REMEMBERED, REPORTED].contains(&name) || name.starts_with("scratch.")
     })
 }
 

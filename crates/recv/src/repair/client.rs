@@ -2,16 +2,18 @@
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::http::{Connection, Failed, Socket};
+use super::http::{Connection, Failed};
 #[cfg(feature = "https")]
 use super::tls::Tls;
 use super::{FetchError, Reply, Request};
 use crate::config::{Repair, Server};
+use crate::socket::Socket;
 
 /// Asks in a thread of its own, which ends with this.
 pub(crate) struct Client {
@@ -28,11 +30,8 @@ impl Client {
     pub(crate) fn start(settings: &Repair) -> io::Result<Self> {
         let (requests, asked) = sync_channel::<Request>(1);
         let (answers, replies) = mpsc::channel(1);
-        let (mut agent, rate) = (Agent::new(settings.timeout), settings.rate);
-        #[cfg(feature = "https")]
-        if settings.servers.iter().any(|server| server.tls) {
-            agent.tls = Some(Tls::new(&settings.ca)?);
-        }
+        let (dialer, rate) = (Dialer::new(settings.timeout, &settings.servers, &settings.ca)?, settings.rate);
+        let mut agent = Agent { dialer, kept: None };
         std::thread::Builder::new().name("repair".into()).spawn(move || {
             let mut free = Instant::now();
             for request in asked {
@@ -66,53 +65,48 @@ fn time_of(octets: u32, rate: u64) -> Duration {
     Duration::from_micros(u64::from(octets) * 8_000_000 / rate.max(1))
 }
 
-/// Asks, and keeps the last connection for the next request.
-struct Agent {
+/// Connects to servers.
+pub(crate) struct Dialer {
     timeout: Duration,
-    /// Where it leads to.
-    kept: Option<(Server, Connection)>,
     #[cfg(feature = "https")]
     tls: Option<Tls>,
 }
 
-impl Agent {
-    /// A request may take `timeout` in all, but for looking a name up: the system has limits of its own for that.
-    const fn new(timeout: Duration) -> Self {
-        Self {
+/// Asks, and keeps the last connection for the next request.
+struct Agent {
+    dialer: Dialer,
+    /// Where it leads to.
+    kept: Option<(Server, Connection)>,
+}
+
+impl Dialer {
+    /// A connection may last `timeout` in all, but for looking a name up: the system has limits of its own for that.
+    ///
+    /// # Errors
+    ///
+    /// If one of the servers is to be asked by TLS and the certificates cannot be read.
+    #[cfg_attr(not(feature = "https"), expect(clippy::unnecessary_wraps, reason = "with TLS it is otherwise"))]
+    pub(crate) fn new(timeout: Duration, servers: &[Server], ca: &Path) -> io::Result<Self> {
+        #[cfg(feature = "https")]
+        let tls = servers.iter().any(|server| server.tls).then(|| Tls::new(ca)).transpose()?;
+        #[cfg(not(feature = "https"))]
+        let _ = (servers, ca);
+        Ok(Self {
             timeout,
-            kept: None,
             #[cfg(feature = "https")]
-            tls: None,
-        }
+            tls,
+        })
     }
 
-    fn fetch(&mut self, request: &Request) -> Reply {
-        let mut octets = 0;
-        let result = self.try_fetch(request, &mut octets);
-        Reply { octets, result }
-    }
-
-    fn try_fetch(&mut self, request: &Request, octets: &mut u64) -> Result<Vec<u8>, FetchError> {
-        let server = &request.server;
-        let kept = self.kept.take().filter(|(other, _)| other == server);
-        if let Some((_, mut connection)) = kept {
-            connection.wait_until(Instant::now() + self.timeout);
-            match self.ask(connection, request, octets) {
-                // A server may close what it has kept for a while.
-                Err(Failed::Before(FetchError::Unreachable(_))) => {}
-                done => return done.map_err(Failed::into_inner),
-            }
-        }
+    /// Connects to one of the server's addresses.
+    pub(crate) fn dial(&self, server: &Server) -> Result<Connection, FetchError> {
         let addresses = (&*server.host, server.port).to_socket_addrs()?;
         let until = Instant::now() + self.timeout;
         let mut error = FetchError::Unreachable("the name has no address".into());
         for address in addresses {
             let left = until.saturating_duration_since(Instant::now());
             match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
-                Ok(stream) => {
-                    let connection = self.open(server, Socket { stream, until })?;
-                    return self.ask(connection, request, octets).map_err(Failed::into_inner);
-                }
+                Ok(stream) => return self.open(server, Socket { stream, until }),
                 Err(e) => error = e.into(),
             }
         }
@@ -131,6 +125,29 @@ impl Agent {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "with TLS it is otherwise")]
     fn open(&self, _: &Server, socket: Socket) -> Result<Connection, FetchError> {
         Ok(Connection::Plain(socket))
+    }
+}
+
+impl Agent {
+    fn fetch(&mut self, request: &Request) -> Reply {
+        let mut octets = 0;
+        let result = self.try_fetch(request, &mut octets);
+        Reply { octets, result }
+    }
+
+    fn try_fetch(&mut self, request: &Request, octets: &mut u64) -> Result<Vec<u8>, FetchError> {
+        let server = &request.server;
+        let kept = self.kept.take().filter(|(other, _)| other == server);
+        if let Some((_, mut connection)) = kept {
+            connection.wait_until(Instant::now() + self.dialer.timeout);
+            match self.ask(connection, request, octets) {
+                // A server may close what it has kept for a while.
+                Err(Failed::Before(FetchError::Unreachable(_))) => {}
+                done => return done.map_err(Failed::into_inner),
+            }
+        }
+        let connection = self.dialer.dial(server)?;
+        self.ask(connection, request, octets).map_err(Failed::into_inner)
     }
 
     fn ask(&mut self, connection: Connection, request: &Request, octets: &mut u64) -> Result<Vec<u8>, Failed> {
@@ -194,8 +211,12 @@ mod tests {
         Request { server, name: "file".into(), offset: 10, length: 4, total: FILE.len() as u64 }
     }
 
+    fn agent(timeout: Duration) -> Agent {
+        Agent { dialer: Dialer::new(timeout, &[], Path::new("")).unwrap(), kept: None }
+    }
+
     fn get(url: &str, timeout: Duration) -> Reply {
-        Agent::new(timeout).fetch(&request(url))
+        agent(timeout).fetch(&request(url))
     }
 
     #[track_caller]
@@ -219,7 +240,7 @@ mod tests {
                 }
             });
         });
-        let (mut agent, request) = (Agent::new(LONG), request(&url));
+        let (mut agent, request) = (agent(LONG), request(&url));
         for _ in 0..3 {
             let reply = agent.fetch(&request);
             assert_eq!((reply.result.unwrap(), reply.octets), (b"abcd".to_vec(), 4));
@@ -232,7 +253,7 @@ mod tests {
             read_head(&mut stream);
             stream.write_all(part("Content-Length: 4\r\n", "abcd").as_bytes()).unwrap();
         });
-        let (mut agent, request) = (Agent::new(LONG), request(&url));
+        let (mut agent, request) = (agent(LONG), request(&url));
         for _ in 0..3 {
             assert_eq!(agent.fetch(&request).result.unwrap(), b"abcd");
         }

@@ -1,11 +1,12 @@
-//! The little of HTTP/1.1 that ranges need, on one connection (RFC 9110, RFC 9112).
+//! The little of HTTP/1.1 that ranges and reports need, on one connection (RFC 9110, RFC 9112).
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::reply::{Body, Head, check};
+use super::reply::{Body, Head, check, refusal};
 use super::{FetchError, Request};
+use crate::config::Server;
+use crate::socket::Socket;
 
 /// Octets of the largest head of an answer, and its headers.
 pub(super) const MAX_HEAD: usize = 16 << 10;
@@ -14,27 +15,19 @@ const MAX_HEADERS: usize = 64;
 const STEP: usize = 2048;
 
 /// A connection to a server.
-pub(super) enum Connection {
+pub(crate) enum Connection {
     Plain(Socket),
     #[cfg(feature = "https")]
     Tls(Box<rustls::StreamOwned<rustls::ClientConnection, Socket>>),
 }
 
-/// A socket that nobody waits for longer than until a moment.
-pub(super) struct Socket {
-    pub(super) stream: TcpStream,
-    pub(super) until: Instant,
-}
-
-/// The head of an answer, which is one to the request, and what came with it.
+/// The head of an answer, which is one to the request.
 struct Answer {
     body: Body,
     /// Octets of the whole body.
     length: u64,
     /// The server will take further requests.
     is_kept: bool,
-    /// What came of the body.
-    early: Vec<u8>,
 }
 
 /// How an exchange has failed.
@@ -115,7 +108,11 @@ impl Connection {
     /// Asks, and gives the octets asked for; and the connection, if it can be used again.
     pub(super) fn exchange(mut self, request: &Request, octets: &mut u64) -> Result<(Vec<u8>, Option<Self>), Failed> {
         self.write_all(head_for(request).as_bytes()).map_err(|e| Failed::Before(e.into()))?;
-        let Answer { body, length, is_kept, early } = self.read_head(request)?;
+        let (Answer { body, length, is_kept }, early) = self.read_head(|answer| {
+            let head = head_of(answer);
+            let (body, length) = (check(request, head)?, head.content_length.unwrap_or(u64::MAX));
+            Ok(Answer { body, length, is_kept: answer.version == Some(1) && !says_close(answer) })
+        })?;
         let mut bytes = vec![0; request.length as usize];
         let mut stream = Counted { inner: early.as_slice().chain(&mut self), octets };
         let skip = u64::from(body.skip);
@@ -125,18 +122,37 @@ impl Connection {
         Ok((bytes, (is_kept && is_all).then_some(self)))
     }
 
-    fn read_head(&mut self, request: &Request) -> Result<Answer, Failed> {
+    /// Sends a document to a path of the server, with a header of its own if there is one; what is answered to it is not read.
+    pub(crate) fn post(mut self, server: &Server, path: &str, header: &str, json: &str) -> Result<(), FetchError> {
+        let head = format!(
+            "POST {}{path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Accept: application/json\r\nUser-Agent: fleetcast-recv/{}\r\nConnection: close\r\n{header}\r\n",
+            server.path,
+            server.authority,
+            json.len(),
+            env!("CARGO_PKG_VERSION")
+        );
+        self.write_all(&[head.as_bytes(), json.as_bytes()].concat())?;
+        let taken = self.read_head(|answer| match head_of(answer) {
+            Head { status: 200..300, .. } => Ok(()),
+            head => Err(refusal(head)),
+        });
+        taken.map(|((), _)| ()).map_err(Failed::into_inner)
+    }
+
+    /// Reads the head of an answer, looks at it, and gives what came of the body too.
+    fn read_head<T>(
+        &mut self,
+        look: impl Fn(&httparse::Response<'_, '_>) -> Result<T, FetchError>,
+    ) -> Result<(T, Vec<u8>), Failed> {
         let mut read = Vec::new();
         loop {
             let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
             let mut answer = httparse::Response::new(&mut headers);
             let parsed = answer.parse(&read).map_err(|e| FetchError::Unreachable(format!("no answer of HTTP: {e}")))?;
             if let httparse::Status::Complete(length) = parsed {
-                let head = head_of(&answer);
-                let body = check(request, head)?;
-                let is_kept = answer.version == Some(1) && !says_close(&answer);
                 let early = read.get(length..).unwrap_or_default().to_vec();
-                return Ok(Answer { body, length: head.content_length.unwrap_or(u64::MAX), is_kept, early });
+                return Ok((look(&answer)?, early));
             }
             let start = read.len();
             if start >= MAX_HEAD {
@@ -151,13 +167,6 @@ impl Connection {
             let failed = if start == 0 { Failed::Before } else { Failed::After };
             read.truncate(start + count.map_err(|e: io::Error| failed(e.into()))?);
         }
-    }
-}
-
-impl Socket {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
     }
 }
 
@@ -186,24 +195,6 @@ impl Write for Connection {
             #[cfg(feature = "https")]
             Self::Tls(stream) => stream.flush(),
         }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(into)
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
     }
 }
 

@@ -108,12 +108,19 @@ pub(super) fn check(request: &Request, head: Head<'_>) -> Result<Body, FetchErro
             }
             _ => Err(FetchError::NoRanges),
         },
+        _ => Err(refusal(head)),
+    }
+}
+
+/// What a status says that is no success.
+pub(super) fn refusal(head: Head<'_>) -> FetchError {
+    match head.status {
         429 | 503 => {
             let seconds = head.retry_after.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-            Err(FetchError::Busy { retry_after: Duration::from_secs(seconds) })
+            FetchError::Busy { retry_after: Duration::from_secs(seconds) }
         }
-        status @ 300..400 => Err(FetchError::Redirect(status)),
-        status => Err(FetchError::Status(status)),
+        status @ 300..400 => FetchError::Redirect(status),
+        status => FetchError::Status(status),
     }
 }
 

@@ -9,8 +9,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::FetchError;
-use super::http::{Connection, Socket};
+use super::http::Connection;
 use crate::config::Server;
+use crate::socket::Socket;
 
 /// Whom to trust for the names of servers.
 pub(super) struct Tls(Arc<ClientConfig>);

@@ -327,3 +327,41 @@ fn flags_override_the_file_and_are_checked_alike() {
         .recv(&["receive"])
         .failed(78, &["--trust: trust is not set; give --trust, or name a settings file by --config"]);
 }
+
+#[test]
+fn metrics_go_to_files_that_are_read_and_addresses_that_can_be_had() {
+    let folder = folder();
+    let with = |keys: &str| check(&folder, &format!("{GOOD}[metrics]\n{keys}\n"));
+    with("file = \"/var/lib/x.prom\"\ninterval = \"1s\"\nlisten = \"[::1]:9101\"").ok();
+    for (keys, problem) in [
+        ("file = \"/var/lib/x.txt\"", "file: \"/var/lib/x.txt\" must end in .prom"),
+        ("file = \"x.prom\"", "file: \"x.prom\" must be an absolute path"),
+        ("interval = \"999ms\"", "interval: shorter than 1s"),
+        ("listen = \"localhost:9101\"", "listen: \"localhost:9101\" is not ADDR:PORT"),
+        ("port = 9101", "unknown field"),
+    ] {
+        with(keys).failed(78, &[problem]);
+    }
+}
+
+#[test]
+fn reports_go_where_the_settings_say_and_need_a_plain_name() {
+    let folder = folder();
+    let with = |keys: &str| check(&folder, &format!("{GOOD}[report]\n{keys}\n"));
+    with("url = \"http://192.0.2.30:8080/DEFAULT\"\nid = \"device-17\"\ndelay = \"0s\"\ntoken = \"/etc/token\"").ok();
+    let long = "x".repeat(129);
+    for (keys, problem) in [
+        ("id = \"a\"", "missing field `url`"),
+        ("url = \"http://x/\"", "missing field `id`"),
+        ("url = \"ftp://x\"\nid = \"a\"", "url: \"ftp://x\" is no URL"),
+        ("url = \"http://x\"\nid = \"a/b\"", "id: \"a/b\" is not 1 to 128 letters"),
+        ("url = \"http://x\"\nid = \"..\"", "id: \"..\" is not"),
+        ("url = \"http://x\"\nid = \"\"", "id: \"\" is not"),
+        (&*format!("url = \"http://x\"\nid = \"{long}\""), "is not 1 to 128"),
+        ("url = \"http://x\"\nid = \"a\"\ndelay = \"25h\"", "delay: longer than 24h"),
+        ("url = \"http://x\"\nid = \"a\"\ntimeout = \"10ms\"", "timeout: shorter than 1s"),
+        ("url = \"http://x\"\nid = \"a\"\ntoken = \"token\"", "must be an absolute path"),
+    ] {
+        with(keys).failed(78, &[problem]);
+    }
+}

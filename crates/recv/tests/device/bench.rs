@@ -200,8 +200,10 @@ pub(crate) fn config() -> Config {
         layers: 1,
         staging: 1024,
         progress: Duration::from_secs(1),
+        metrics: fleetcast_recv::metrics::Settings::default(),
         nack: None,
         repair: None,
+        report: None,
         confine: Confine::default(),
     }
 }

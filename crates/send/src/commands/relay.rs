@@ -19,6 +19,7 @@ use crate::relay::downstream::{Downstream, send_buffer};
 use crate::relay::report::{Event, Ready, Reporter};
 use crate::relay::upstream::{Groups, Upstream, hears};
 use crate::relay::{Relay, driver};
+use crate::watch::{Relayed, Watch, WatchArgs};
 
 /// Packets that may wait for a page.
 const STAGING: usize = 512;
@@ -116,6 +117,9 @@ pub(super) struct Args {
     #[command(flatten)]
     path: PathArgs,
 
+    #[command(flatten)]
+    watch: WatchArgs,
+
     /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
     json: bool,
@@ -142,6 +146,7 @@ impl Args {
     }
 
     async fn relay(&self, config: VerifierConfig) -> Result<(), CommandError> {
+        let mut watch = Watch::new(&self.watch, Relayed::default())?;
         let memberships = self.memberships()?;
         let (rate, root) = (self.rate.get(), config.trust.version());
         let mut ready = Ready { upstream: Vec::new(), downstream: Vec::new(), rate, root };
@@ -149,10 +154,13 @@ impl Args {
         let mut upstream = self.upstream(memberships, &mut ready)?;
         let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
         let reporter = Reporter::new(self.json);
-        reporter.tell(&Event::Ready(ready));
+        let mut tell = |event: &_| {
+            watch.note(event);
+            reporter.tell(event);
+        };
+        tell(&Event::Ready(ready));
         let pacer = Pacer::new(Pace::Rate(self.rate), config.max_packet, std::time::Duration::ZERO);
         let mut relay = Relay::new(config, self.rate);
-        let mut tell = |event: &_| reporter.tell(event);
         let end = driver::run(&mut relay, &mut upstream, &mut downstream, pacer, stop, &mut tell).await;
         end.map_err(CommandError::failed)
     }

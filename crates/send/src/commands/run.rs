@@ -22,6 +22,7 @@ use crate::notices::Notices;
 use crate::pacing::Pace;
 use crate::report::{Event, Layer, Rate, Ready, Reporter};
 use crate::source::{CellError, Source};
+use crate::watch::{Stream, Watch, WatchArgs};
 use groups::{GroupArgs, Groups};
 
 /// Send a release, for ever or for some cycles
@@ -108,6 +109,9 @@ pub(super) struct Args {
         value_parser = clap::value_parser!(u8).range(1..=50))]
     nack_share: u8,
 
+    #[command(flatten)]
+    watch: WatchArgs,
+
     /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
     json: bool,
@@ -126,9 +130,10 @@ impl Args {
         let runtime = runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))?;
         // Before the images, which take long to check.
         let groups = self.groups.groups()?;
+        let watch = Watch::new(&self.watch, Stream::default())?;
         let sender = runtime.block_on(async { self.sender(&groups) })?;
         let (source, notices) = self.release.open(self.json)?;
-        runtime.block_on(self.send(&groups, sender, source, notices))
+        runtime.block_on(self.send(&groups, sender, source, notices, watch))
     }
 
     fn sender(&self, groups: &Groups) -> Result<Sender, CommandError> {
@@ -152,15 +157,20 @@ impl Args {
         mut sender: Sender,
         source: Source,
         mut notices: Option<Notices>,
+        mut watch: Watch<Stream>,
     ) -> Result<(), CommandError> {
         let (pace, layers) = (self.pace(), groups.layers);
         let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
         let desk = self.desk(groups, &source, sender.interface())?;
         let reporter = Reporter::new(self.json);
-        reporter.tell(&Event::Ready(self.ready(&source, &sender, groups, notices.as_ref())));
+        let mut tell = |event: &_| {
+            watch.note(event);
+            reporter.tell(event);
+        };
+        tell(&Event::Ready(self.ready(&source, &sender, groups, notices.as_ref())));
         if let Some(notices) = &mut notices {
             for concern in notices.concerns(source.release().manifest(), driver::unix_now()) {
-                reporter.tell(&concern);
+                tell(&concern);
             }
         }
 
@@ -171,7 +181,6 @@ impl Args {
             let clock = clock.ok_or_else(|| CommandError::failed("at this rate a cycle has no length for --sender"))?;
             carousel.lock(clock, driver::unix_now());
         }
-        let mut tell = |event: &_| reporter.tell(event);
         let plan = Plan { pace, cycles: self.cycles, desk, notices };
         let end = driver::run(&mut carousel, &mut sender, plan, stop, &mut tell).await;
         match (end, self.cycles) {

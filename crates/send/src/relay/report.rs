@@ -108,7 +108,7 @@ pub struct Totals {
 }
 
 /// What it does.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Progress {
     /// Bits of UDP payload per second since the last event, to all destinations together.
     pub rate: u64,

@@ -1,0 +1,356 @@
+//! What others see of a run: a file of metrics, and one that `status` shows. Both are made of the events that are told.
+
+pub mod metrics;
+pub mod status;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fleetcast_cli::{CommandError, ErrorKind, Posted, clock, quantity};
+use serde::Serialize;
+
+use crate::relay::report as relay;
+use crate::report::{Event, Progress, Ready};
+
+/// Warnings that `status` shows.
+const KEPT: usize = 8;
+
+/// Where others look.
+#[derive(clap::Args, Clone, Debug)]
+pub struct WatchArgs {
+    /// Write metrics for Prometheus to this file, whose name must end in .prom: in the folder of the node exporter's textfile
+    /// collector. Nothing is listened to for it
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+
+    /// Time between two writes of the metrics, 1s or more
+    #[arg(long, value_name = "TIME", default_value = "15s", requires = "metrics", value_parser = quantity::duration)]
+    metrics_interval: Duration,
+
+    /// Folder in memory to tell in how it goes, for `fleetcast-send status`; one for each program that runs
+    #[arg(long, value_name = "FOLDER")]
+    runtime: Option<PathBuf>,
+}
+
+/// Keeps what was told, and writes it where others look.
+#[derive(Debug)]
+pub struct Watch<S> {
+    state: S,
+    /// Unix time in seconds.
+    started: u64,
+    metrics: Option<Posted>,
+    interval: Duration,
+    /// When the metrics were last written.
+    written: Option<Instant>,
+    status: Option<Posted>,
+}
+
+/// What is watched: events come in, and files come out.
+pub trait Watched {
+    /// What it is told.
+    type Event;
+
+    /// Takes an event; tells when it is worth writing.
+    fn note(&mut self, event: &Self::Event) -> Write;
+
+    /// The text of the metrics, of a program that has `started` then.
+    fn metrics(&self, started: u64) -> String;
+
+    /// The document for `status`.
+    fn status(&self, started: u64) -> String;
+}
+
+/// When an event is worth writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// With the next one that is.
+    Later,
+    /// If it is time.
+    Due,
+    /// At once.
+    Now,
+}
+
+/// A stream of packets, as it was told.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Stream {
+    /// What is sent, and how. Roots, beacon and interface are the newest.
+    pub ready: Option<Ready>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// Why it has ended.
+    pub stopped: Option<&'static str>,
+    /// The newest warnings, the newest first.
+    pub warnings: Warnings,
+}
+
+/// A relay, as it was told.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Relayed {
+    /// From where to where.
+    pub ready: Option<relay::Ready>,
+    /// What it does.
+    pub progress: Option<relay::Progress>,
+    /// Why it has ended.
+    pub stopped: Option<&'static str>,
+    /// The newest warnings, the newest first.
+    pub warnings: Warnings,
+}
+
+/// Warnings, of which the newest are shown and all counted.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Warnings {
+    newest: VecDeque<Warning>,
+    #[serde(skip)]
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// A warning, and when it was told.
+#[derive(Clone, Debug, Serialize)]
+struct Warning {
+    /// Unix time in seconds.
+    time: u64,
+    code: &'static str,
+    reason: String,
+}
+
+impl Warnings {
+    fn note(&mut self, code: &'static str, reason: &str) {
+        *self.counts.entry(code).or_default() += 1;
+        self.newest.truncate(KEPT - 1);
+        self.newest.push_front(Warning { time: clock::unix(), code, reason: reason.to_owned() });
+    }
+}
+
+impl<S: Watched> Watch<S> {
+    /// Begins to write where the arguments say.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] if a file or folder makes no sense.
+    pub fn new(args: &WatchArgs, state: S) -> Result<Self, CommandError> {
+        let usage = |text: String| Err(CommandError::new(ErrorKind::Usage, text));
+        if let Some(path) = args.metrics.as_ref().filter(|path| path.extension().is_none_or(|end| end != "prom")) {
+            return usage(format!(
+                "--metrics {}: the node exporter reads files that end in .prom only",
+                path.display()
+            ));
+        }
+        if args.metrics_interval < Duration::from_secs(1) {
+            return usage("--metrics-interval: shorter than 1s".into());
+        }
+        if let Some(folder) = args.runtime.as_ref().filter(|folder| !folder.is_dir()) {
+            return Err(CommandError::failed(format!("--runtime {}: there is no such folder", folder.display())));
+        }
+        Ok(Self {
+            state,
+            started: clock::unix(),
+            metrics: args.metrics.clone().map(Posted::new),
+            interval: args.metrics_interval,
+            written: None,
+            status: args.runtime.as_ref().map(|folder| Posted::new(folder.join(status::FILE))),
+        })
+    }
+
+    /// Takes an event, and writes what is due.
+    pub fn note(&mut self, event: &S::Event) {
+        let write = self.state.note(event);
+        if write == Write::Later {
+            return;
+        }
+        if let Some(status) = &self.status {
+            status.put(self.state.status(self.started));
+        }
+        let is_due = write == Write::Now || self.written.is_none_or(|written| written.elapsed() >= self.interval);
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| is_due) {
+            self.written = Some(Instant::now());
+            metrics.put(self.state.metrics(self.started));
+        }
+    }
+}
+
+impl Watched for Stream {
+    type Event = Event;
+
+    fn note(&mut self, event: &Event) -> Write {
+        match event {
+            Event::Ready(ready) => {
+                self.ready = Some(ready.clone());
+                return Write::Now;
+            }
+            Event::Progress(progress) => {
+                self.progress = Some(progress.clone());
+                return Write::Due;
+            }
+            Event::Stopped { reason, cycles, sent, layers, beside } => {
+                let part = self.progress.as_ref().map_or(0.0, |progress| progress.part);
+                let (sent, layers, beside) = (*sent, layers.clone(), beside.clone());
+                self.progress = Some(Progress { cycles: *cycles, part, rate: 0, sent, layers, beside });
+                self.stopped = Some(reason);
+                return Write::Now;
+            }
+            Event::Warning { code, reason } => self.warnings.note(code, reason),
+            Event::Beacon(beacon) => {
+                if let Some(ready) = &mut self.ready {
+                    ready.beacon = Some(*beacon);
+                }
+            }
+            Event::Reopened { source, .. } => {
+                if let Some(ready) = &mut self.ready {
+                    ready.source.clone_from(source);
+                }
+            }
+            Event::Cycle { .. } => {}
+        }
+        Write::Later
+    }
+
+    fn metrics(&self, started: u64) -> String {
+        metrics::run(std::slice::from_ref(self), started)
+    }
+
+    fn status(&self, started: u64) -> String {
+        status::document("run", started, self)
+    }
+}
+
+impl Watched for Relayed {
+    type Event = relay::Event;
+
+    fn note(&mut self, event: &relay::Event) -> Write {
+        match event {
+            relay::Event::Ready(ready) => {
+                self.ready = Some(ready.clone());
+                return Write::Now;
+            }
+            relay::Event::Progress(progress) => {
+                self.progress = Some(progress.clone());
+                return Write::Due;
+            }
+            relay::Event::Stopped { reason, totals } => {
+                let last = self.progress.take().unwrap_or_default();
+                self.progress = Some(relay::Progress { rate: 0, totals: totals.clone(), ..last });
+                self.stopped = Some(reason);
+                return Write::Now;
+            }
+            relay::Event::Warning { code, reason } => self.warnings.note(code, reason),
+            relay::Event::Quiet { reason, .. } => self.warnings.note("quiet", reason),
+            relay::Event::Release { .. }
+            | relay::Event::Root { .. }
+            | relay::Event::Rejoined { .. }
+            | relay::Event::Reopened { .. } => {}
+        }
+        Write::Later
+    }
+
+    fn metrics(&self, started: u64) -> String {
+        metrics::relay(self, started)
+    }
+
+    fn status(&self, started: u64) -> String {
+        status::document("relay", started, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{BeaconFacts, Beside, Layer, LayerSent, Sent};
+    use crate::{nack, statements};
+    use fleetcast_cli::metrics::Family;
+    use serde_json::Value;
+
+    fn assert_all(families: &[&Family], text: &str) {
+        for family in families {
+            assert!(text.contains(&format!("# TYPE {} {}\n", family.name, family.kind.word())), "{}", family.name);
+        }
+        assert_eq!(text.matches("# HELP").count(), families.len());
+    }
+
+    fn stream() -> Stream {
+        let layer = |group: &str| Layer { group: group.into(), pace: "1 Mbit/s".into() };
+        let ready = Ready {
+            version: "1.4.0".into(),
+            sequence: 7,
+            tsi: "0badcafe".into(),
+            verified: true,
+            group: "239.1.1.1:4000".into(),
+            layers: vec![layer("239.1.1.1:4000"), layer("239.1.1.2:4000")],
+            interface: "eth1".into(),
+            source: "192.0.2.1:5000".into(),
+            pace: "2 Mbit/s".into(),
+            cycle_packets: 100,
+            cycle_octets: 100_000,
+            max_packet: 1232,
+            roots: vec![1, 2],
+            beacon: Some(BeaconFacts { issued: 5, until: 6, root: 2 }),
+            nack: None,
+        };
+        let beside = Beside {
+            statements: Some(statements::Counts { roots: 3, beacons: 4 }),
+            nack: Some(nack::Counts { dropped: BTreeMap::from([("rate", 2)]), ..nack::Counts::default() }),
+        };
+        let progress = Progress {
+            cycles: 1,
+            part: 0.5,
+            rate: 2_000_000,
+            sent: Sent { packets: 150, octets: 150_000, failed: 1, seconds: 2.0 },
+            layers: vec![LayerSent { packets: 100, octets: 100_000 }, LayerSent { packets: 50, octets: 50_000 }],
+            beside,
+        };
+        let mut stream = Stream::default();
+        assert_eq!(stream.note(&Event::Ready(ready)), Write::Now);
+        assert_eq!(stream.note(&Event::Warning { code: "send-transient", reason: "no carrier".into() }), Write::Later);
+        assert_eq!(stream.note(&Event::Progress(progress)), Write::Due);
+        stream
+    }
+
+    #[test]
+    fn all_families_of_run_are_written_and_several_streams_fit_on_a_page() {
+        let (mut stream, mut other) = (stream(), stream());
+        other.ready.as_mut().unwrap().group = "239.2.2.2:4000".into();
+        let text = metrics::run(&[stream.clone(), other], 1);
+        assert_all(metrics::RUN, &text);
+        for line in [
+            "fleetcast_send_packets_total{group=\"239.1.1.1:4000\",interface=\"eth1\"} 150",
+            "fleetcast_send_packets_total{group=\"239.2.2.2:4000\",interface=\"eth1\"} 150",
+            "fleetcast_send_layer_packets_total{group=\"239.1.1.1:4000\",interface=\"eth1\",layer=\"1\"} 50",
+            "fleetcast_send_warnings_total{group=\"239.1.1.1:4000\",interface=\"eth1\",code=\"send-transient\"} 1",
+            "fleetcast_send_running{group=\"239.1.1.1:4000\",interface=\"eth1\"} 1",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}");
+        }
+        let Progress { cycles, sent, layers, beside, .. } = stream.progress.clone().unwrap();
+        stream.note(&Event::Stopped { reason: "signal", cycles, sent, layers, beside });
+        let text = metrics::run(&[stream], 1);
+        assert!(text.contains("fleetcast_send_running{group=\"239.1.1.1:4000\",interface=\"eth1\"} 0\n"), "{text}");
+    }
+
+    #[test]
+    fn all_families_of_relay_are_written() {
+        let mut relayed = Relayed::default();
+        let places = |place: &str| vec![place.to_owned()];
+        let (upstream, downstream) = (places("239.1.1.1:4000 on eth0"), places("198.51.100.2:4000"));
+        relayed.note(&relay::Event::Ready(relay::Ready { upstream, downstream, rate: 1, root: 0 }));
+        relayed.note(&relay::Event::Quiet { seconds: 10, reason: "no packet comes at all".into() });
+        let totals = relay::Totals { dropped: BTreeMap::from([("digest", 2)]), ..relay::Totals::default() };
+        relayed.note(&relay::Event::Progress(relay::Progress { rate: 5, releases: vec![6, 7], root: 3, totals }));
+        let text = metrics::relay(&relayed, 1);
+        assert_all(metrics::RELAY, &text);
+        assert!(text.contains(
+            "newest_release_sequence{upstream=\"239.1.1.1:4000 on eth0\",downstream=\"198.51.100.2:4000\"} 7\n"
+        ));
+        let status: Value = serde_json::from_str(&relayed.status(1)).unwrap();
+        assert_eq!(status["streams"][0]["warnings"][0]["code"], "quiet");
+    }
+
+    #[test]
+    fn few_warnings_are_kept_and_all_counted() {
+        let mut warnings = Warnings::default();
+        (0..100).for_each(|number| warnings.note("send-transient", &number.to_string()));
+        assert_eq!((warnings.newest.len(), &*warnings.newest[0].reason), (KEPT, "99"));
+        assert_eq!(warnings.counts["send-transient"], 100);
+    }
+}
