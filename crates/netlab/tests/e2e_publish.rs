@@ -189,6 +189,23 @@ fn a_cache_that_is_full_keeps_the_old_release_on_the_air_and_says_why() {
 }
 
 #[test]
+fn a_store_that_is_full_leaves_the_channel_as_it_was() {
+    let Some(fleet) = Fleet::new("full-store") else { return };
+    let store = store(&fleet);
+    let mount = Mount::new(&store, "4m");
+    let (old, new) = (fleet.release(1, &noise(1, 1 << 20)), fleet.release(2, &noise(2, 8 << 20)));
+    publish(&fleet, &store, &old);
+    let output = publish_command(&fleet, &store, &new, "").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("No space left on device"), "{told}");
+    assert_eq!(pointers(&store).len(), 1);
+    assert_whole(&store);
+    mount.grow("64m");
+    assert_eq!(publish(&fleet, &store, &new)["number"], 2);
+    assert_whole(&store);
+}
+
+#[test]
 fn what_a_store_holds_is_not_trusted() {
     let Some(fleet) = Fleet::new("forged") else { return };
     let store = store(&fleet);

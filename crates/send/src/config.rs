@@ -116,12 +116,11 @@ impl Config {
                 return Err(at.whole(&format!("two streams have the name {:?}: give one another `name`", stream.name)));
             }
         }
-        let store = file.store.map(|store| at.parse("store", store)).transpose()?;
+        let store = file.store.map(|store| at.parse("store", &store)).transpose()?;
         let cache = file.cache.map(|cache| at.beside(cache.get_ref()));
-        let cache_size =
-            file.cache_size.map_or(Ok(16 << 30), |size| at.check("cache-size", size, |s| quantity::size(s)))?;
+        let cache_size = file.cache_size.map_or(Ok(16 << 30), |size| at.check("cache-size", &size, quantity::size))?;
         let poll = file.poll.map_or(Ok(Duration::from_secs(30)), |poll| {
-            at.check("poll", poll, |text| match quantity::duration(text)? {
+            at.check("poll", &poll, |text| match quantity::duration(text)? {
                 Duration::ZERO => Err("a store cannot be asked all the time".into()),
                 poll => Ok(poll),
             })
@@ -152,7 +151,7 @@ impl Checker<'_> {
         let stream = stream.into_inner();
         let wrong = |problem: String| self.error(span.start, "[[stream]]", problem);
         let what = match (stream.channel, stream.release) {
-            (Some(channel), None) if stream.images.is_empty() => What::Channel(self.parse("channel", channel)?),
+            (Some(channel), None) if stream.images.is_empty() => What::Channel(self.parse("channel", &channel)?),
             (None, Some(release)) => {
                 let images = stream.images.iter().map(|image| {
                     let Ok(ImageArg { name, path }) = image.get_ref().parse();
@@ -163,7 +162,7 @@ impl Checker<'_> {
             _ => return Err(wrong("it needs either a `channel`, or a `release` with its `images`".into())),
         };
         let name = match (stream.name, &what) {
-            (Some(name), _) => self.check("name", name, |text| {
+            (Some(name), _) => self.check("name", &name, |text| {
                 Token::new(text).map(|name| name.to_string()).ok_or_else(|| format!("{text:?} is no name"))
             })?,
             (None, What::Channel(channel)) => channel.to_string(),
@@ -192,11 +191,11 @@ impl Checker<'_> {
         let groups: Vec<_> = groups.iter().map(|group| socket(group)).collect::<Result<_, _>>().map_err(wrong)?;
         let groups = Groups::new(&groups, stream.layers).map_err(told)?;
         let pace = match (stream.rate, stream.packet_delay) {
-            (Some(text), None) => self.check("rate", text, rate)?,
-            (None, Some(text)) => self.check("packet-delay", text, delay)?,
+            (Some(text), None) => self.check("rate", &text, rate)?,
+            (None, Some(text)) => self.check("packet-delay", &text, delay)?,
             _ => return Err(wrong("it needs either a `rate` or a `packet-delay`".into())),
         };
-        let share = stream.sender.map(|share| self.parse("sender", share)).transpose()?;
+        let share = stream.sender.map(|share| self.parse("sender", &share)).transpose()?;
         if share.is_some() && pace == Pace::Unlimited {
             return Err(wrong("`sender` needs a rate: no clock tells where an unlimited one is".into()));
         }
@@ -207,14 +206,14 @@ impl Checker<'_> {
         Ok(Stream { name, what, trust, notices, groups, interface, pace, share, hops, dscp, source_port })
     }
 
-    fn parse<T: FromStr<Err: ToString>>(&self, key: &str, value: Spanned<String>) -> Result<T, ConfigError> {
+    fn parse<T: FromStr<Err: ToString>>(&self, key: &str, value: &Spanned<String>) -> Result<T, ConfigError> {
         self.check(key, value, |text| text.parse().map_err(|error: T::Err| error.to_string()))
     }
 
     fn check<T>(
         &self,
         key: &str,
-        value: Spanned<String>,
+        value: &Spanned<String>,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, ConfigError> {
         read(value.get_ref()).map_err(|problem| self.error(value.span().start, key, problem))

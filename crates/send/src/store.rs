@@ -295,7 +295,7 @@ impl Store {
     }
 
     fn at(&self, path: &str) -> Path {
-        path.split('/').fold(self.prefix.clone(), |at, part| at.join(part))
+        path.split('/').fold(self.prefix.clone(), Path::join)
     }
 
     fn found<T>(&self, path: &str, result: Result<T, Error>) -> Result<Option<T>, StoreError> {
@@ -329,10 +329,10 @@ fn told(error: &Error) -> String {
 /// Cuts each URL in a text at its query.
 fn without_queries(text: &str) -> String {
     let cut = |word: &str| match word.split_once('?') {
-        Some((url, _)) if url.contains("://") => format!("{url}?..."),
+        Some((url, _)) if url.contains("://") => format!("{url}?... "),
         _ => word.to_owned(),
     };
-    text.split_inclusive(char::is_whitespace).map(|word| cut(word)).collect()
+    text.split_inclusive(char::is_whitespace).map(cut).collect()
 }
 
 /// Lower-case hexadecimal digits, as files in a store are named.

@@ -82,7 +82,7 @@ impl Args {
         let (pointers, files, octets) = (facts.pointers.len(), facts.files.len(), HumanBytes(facts.octets));
         let done = if self.dry_run { "would be removed" } else { "removed" };
         fleetcast_cli::note(format_args!("{done}: {pointers} pointers, {files} files, {octets}"));
-        let lines: String = facts.pointers.iter().chain(&facts.files).map(|name| format!("{name}\n")).collect();
-        fleetcast_cli::out(&lines)
+        let lines: Vec<_> = facts.pointers.iter().chain(&facts.files).flat_map(|name| [name.as_str(), "\n"]).collect();
+        fleetcast_cli::out(&lines.concat())
     }
 }

@@ -97,15 +97,12 @@ impl Args {
         let (channel, release) =
             (&self.channel, format!("release {} (sequence {})", manifest.version, manifest.sequence));
         let put = HumanBytes(octets);
-        match before {
-            _ if is_unchanged => {
-                fleetcast_cli::note(format_args!("channel {channel} names {release} already: nothing to do, {put} put"))
-            }
-            Some(before) => {
-                fleetcast_cli::note(format_args!("channel {channel}: {release} follows sequence {before}, {put} put"))
-            }
-            None => fleetcast_cli::note(format_args!("channel {channel}: {release} is the first, {put} put")),
-        }
+        let told = match before {
+            _ if is_unchanged => format!("names {release} already"),
+            Some(before) => format!("names {release}, after sequence {before}"),
+            None => format!("names {release}, its first"),
+        };
+        fleetcast_cli::note(format_args!("channel {channel} {told}; {put} were put into the store"));
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ use crate::store::{Store, StoreError};
 #[derive(clap::Args, Debug)]
 pub(super) struct StoreArg {
     /// Store of releases: a folder, `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`. A folder
-    /// must exist. Credentials come from the environment, such as AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS
-    /// or AZURE_STORAGE_ACCOUNT_NAME
+    /// must exist. Credentials come from the environment, such as `AWS_ACCESS_KEY_ID` and `AWS_ENDPOINT`,
+    /// `GOOGLE_SERVICE_ACCOUNT` or `AZURE_STORAGE_ACCOUNT_NAME`
     #[arg(long, value_name = "URL", env = "FLEETCAST_STORE", value_parser = place)]
     store: Place,
 }

@@ -129,7 +129,7 @@ impl Cache {
     /// [`CacheError`] if it cannot be remembered.
     pub fn settle(&self, stream: &str, pointer: &Pointer, files: Vec<(String, u64)>) -> Result<(), CacheError> {
         let path = self.streams.join(format!("{stream}.json"));
-        let mut part = self.part(&self.streams)?;
+        let mut part = part(&self.streams)?;
         part.write_all(&pointer.encode()).map_err(at("write", &path))?;
         keep(part, &path)?;
         self.needed.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.to_owned(), files);
@@ -167,7 +167,7 @@ impl Cache {
         name: &str,
         fill: impl FnOnce(&mut File) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut part = self.part(&self.files)?;
+        let mut part = part(&self.files)?;
         fill(part.as_file_mut())?;
         Ok(keep(part, &self.path(name))?)
     }
@@ -177,10 +177,11 @@ impl Cache {
         // If it stays, it is found to be wrong again.
         let _ = fs::remove_file(self.path(name));
     }
+}
 
-    fn part(&self, folder: &Path) -> Result<NamedTempFile, CacheError> {
-        tempfile::Builder::new().prefix(PART).tempfile_in(folder).map_err(at("make a file in", folder))
-    }
+/// A file that is being written.
+fn part(folder: &Path) -> Result<NamedTempFile, CacheError> {
+    tempfile::Builder::new().prefix(PART).tempfile_in(folder).map_err(at("make a file in", folder))
 }
 
 /// Gives a file that is written its name, once all of it is on the disk.

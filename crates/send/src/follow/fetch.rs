@@ -90,6 +90,7 @@ struct Wanted {
 
 impl Fetcher<'_> {
     /// The release that the stream went by last, out of the cache alone: `None` if there was none.
+    #[must_use]
     pub fn remembered(&self) -> Option<(Pointer, Result<Source, FetchError>)> {
         let pointer = self.cache.remembered(self.stream)?;
         let result = self.open_remembered(&pointer);

@@ -199,7 +199,7 @@ mod tests {
         let good =
             r#"{"v":1,"release":"HEX","sequence":7,"version":"1.2","published":1}"#.replace("HEX", &"0f".repeat(32));
         assert!(Pointer::decode(good.as_bytes()).is_ok());
-        assert!(Pointer::decode(good.replace("}", r#","more":[1]}"#).as_bytes()).is_ok());
+        assert!(Pointer::decode(good.replace('}', r#","more":[1]}"#).as_bytes()).is_ok());
         for (from, to) in [
             ("\"v\":1", "\"v\":2"),
             ("0f0f", "0F0F"),

@@ -182,16 +182,16 @@ fn another_release_takes_over_between_two_cells_and_the_rate_stays() {
         let after = feed.carousel().source().release().manifest().tsi();
         let is_new: Vec<_> = sent.iter().map(|sent| sent.header().tsi == after).collect();
         assert!(is_new.is_sorted() && sent.iter().all(|sent| [before, after].contains(&sent.header().tsi)));
-        let place = is_new.iter().position(|&is_new| is_new).unwrap();
-        assert_eq!(sent[place].statement(), Some((StatementKind::Manifest, 0)));
+        let first_new = is_new.iter().position(|&is_new| is_new).unwrap();
+        assert_eq!(sent[first_new].statement(), Some((StatementKind::Manifest, 0)));
         // On one layer the cell before it is whole: its parity page was its last.
-        let last = sent[..place].iter().rev().find(|sent| sent.statement().is_none()).unwrap();
+        let last = sent[..first_new].iter().rev().find(|sent| sent.statement().is_none()).unwrap();
         if layers == Layers::ONE {
             assert!(matches!(last.header().object, Object::Page { kind: PageKind::Parity, .. }));
         }
         // Counts of the new session begin anew on each layer; the rate is never exceeded, nor left unused.
         for layer in 0..layers.count() {
-            let own = sent[place..].iter().filter(|sent| sent.header().layer == layer);
+            let own = sent[first_new..].iter().filter(|sent| sent.header().layer == layer);
             assert!((0..).zip(own).all(|(count, sent)| sent.header().count == count));
         }
         let octets = sent.iter().map(|sent| sent.packet.len() as u64).sum::<u64>();
