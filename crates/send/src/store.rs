@@ -6,7 +6,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`mod@place`] | which store a text names |
-//! | [`pointer`] | channels, and which release one names |
+//! | [`mod@pointer`] | channels, and which release one names |
 //! | [`publish`] | puts a release under a channel |
 //! | [`gc`] | removes what no channel needs |
 
