@@ -275,9 +275,25 @@ fn publishers_killed_at_any_moment_leave_no_channel_half_visible() {
             child.wait().unwrap();
             assert_whole(&store);
         }
+        // And as soon as the first, second, ... new file is to be seen, whole or not.
+        for step in 1..=3 {
+            let before = paths(&store);
+            let mut command = publish_command(&fleet, &store, release, "");
+            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            while paths(&store) < before + step && child.try_wait().unwrap().is_none() {}
+            let _ = child.kill();
+            child.wait().unwrap();
+            assert_whole(&store);
+        }
         publish(&fleet, &store, release);
         assert_whole(&store);
     }
+}
+
+/// How many files a store has, those that are being written included.
+fn paths(store: &Path) -> usize {
+    let count = |folder: &str| fs::read_dir(store.join(folder)).map_or(0, Iterator::count);
+    count("files") + count("channels/stable")
 }
 
 #[test]
