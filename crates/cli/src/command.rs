@@ -93,6 +93,13 @@ impl CommandError {
         }
     }
 
+    /// The same, told as what happened to one of several things.
+    #[must_use]
+    pub fn within(self, what: impl fmt::Display) -> Self {
+        let source = format!("{what}: {self}").into();
+        Self { source, ..self }
+    }
+
     /// Who must act.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

@@ -133,6 +133,16 @@ impl Fleet {
         Run::new(host.spawn(&command).unwrap())
     }
 
+    /// Starts the sending program on `host` with these arguments, apart by blanks.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start_send(&self, host: &Host, arguments: &str) -> Run {
+        let mut command = Command::new(program("send"));
+        Run::new(host.spawn(command.args(arguments.split_ascii_whitespace())).unwrap())
+    }
+
     /// Makes a key pair, or gives the paths of its halves if it has been made: private, public.
     ///
     /// # Panics

@@ -12,25 +12,21 @@ use std::time::{Duration, Instant};
 
 use fleetcast_netlab::fleet::{Device, Fleet, PATIENCE, Release, Run, count, noise, program, run, write};
 use fleetcast_netlab::netns::{Host, Process};
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 const PORT: u16 = 8080;
 
-/// A folder with the files of a release under the names that devices ask for, made as a publisher makes it.
+/// A folder with the files of a release under the names that devices ask for, as it is published.
 fn publish(fleet: &Fleet, release: &Release) -> PathBuf {
-    let folder = fleet.path("web");
-    fs::create_dir(&folder).unwrap();
-    let inspect = run(Command::new(program("sign")).args(["inspect", "--json"]).arg(&release.file)).stdout;
-    let facts: Value = serde_json::from_slice(&inspect).unwrap();
-    let digest = facts["manifest_digest"].as_str().unwrap();
-    fs::copy(&release.file, folder.join(format!("{digest}.fleetcast"))).unwrap();
-    for (_, image) in &release.images {
-        let sha256 = Sha256::digest(fs::read(image).unwrap());
-        fs::copy(image, folder.join(sha256.iter().fold(String::new(), |text, octet| format!("{text}{octet:02x}"))))
-            .unwrap();
+    let store = fleet.path("web");
+    fs::create_dir(&store).unwrap();
+    let mut command = Command::new(program("send"));
+    command.arg("publish").arg(&release.file).args(["--channel", "stable"]).arg("--store").arg(&store);
+    command.arg("--trust").arg(fleet.key("release").1);
+    for (name, image) in &release.images {
+        command.arg("--image").arg(format!("{name}={}", image.display()));
     }
-    folder
+    run(&mut command);
+    store.join("files")
 }
 
 /// nginx on a host: the folder as it is, and at `/whole` without ranges. Its log has for each answer the number of the

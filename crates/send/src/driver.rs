@@ -1,9 +1,11 @@
 //! What is sent, clock and socket together.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fleetcast_cli::CommandError;
@@ -17,7 +19,7 @@ use crate::nack::Answers;
 use crate::notices::Notices;
 use crate::pacing::Pace;
 use crate::report::{Beside, Event, LayerSent, Progress, Sent};
-use crate::source::CellError;
+use crate::source::{CellError, Source};
 use crate::statements::Statements;
 use crate::timer::Timer;
 
@@ -108,6 +110,22 @@ pub struct Plan {
     pub desk: Option<Desk>,
     /// Roots and beacon, if there are some.
     pub notices: Option<Notices>,
+    /// Where releases come from that take over, if any do.
+    pub next: Option<Next>,
+}
+
+/// Releases that take over from the one that is sent.
+pub struct Next {
+    /// They come here, checked.
+    pub sources: Receiver<Source>,
+    /// Makes the carousel of one; `None` if it cannot be sent so.
+    pub carousel: Box<dyn Fn(Source) -> Option<Carousel>>,
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next").field("sources", &self.sources).finish_non_exhaustive()
+    }
 }
 
 /// Sends until `plan.cycles` are complete, or for ever, or until `stop` is ready. Tells events on the way, the last being
@@ -124,14 +142,14 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     tell: &mut dyn FnMut(&Event),
 ) -> Result<End, RunError> {
-    let Plan { pace, cycles, desk, notices } = plan;
+    let Plan { pace, cycles, desk, notices, next } = plan;
     let origin = Instant::now();
     let (sent, link) = (Sent::default(), Link { has_carrier: true, ..Link::default() });
     let layers = vec![LayerSent::default(); carousel.layers().count().into()];
     let (net, answers) = desk.map(|Desk { net, answers }| (net, answers)).unzip();
     let statements = statements(pace.part(carousel.layers().rate()), notices.as_ref());
     let feed = Feed::new(carousel, pace, cycles, statements, answers);
-    let mut drive = Drive { feed, notices, sender, origin, sent, layers, link, told_clock: None, tell };
+    let mut drive = Drive { feed, notices, next, sender, origin, sent, layers, link, told_clock: None, tell };
     let result = drive.run(net, stop).await;
     let reason = match &result {
         Ok(End::Cycles) => "cycles",
@@ -153,6 +171,7 @@ fn statements(pace: Pace, notices: Option<&Notices>) -> Statements {
 struct Drive<'a> {
     feed: Feed<'a>,
     notices: Option<Notices>,
+    next: Option<Next>,
     sender: &'a mut Sender,
     origin: Instant,
     sent: Sent,
@@ -186,7 +205,7 @@ impl Drive<'_> {
     ) -> Result<End, RunError> {
         let mut stop = pin!(stop);
         let timer = Timer::new().map_err(RunError::Timer)?;
-        self.check_link(self.feed.carousel().source().max_packet().max(self.feed.statements().longest()))?;
+        self.check_link(self.feed.carousel().source())?;
         let mut batches: Vec<_> = self.layers.iter().map(|_| Batch::default()).collect();
         let mut requests: Vec<(IpAddr, Vec<u8>)> = Vec::new();
         let mut meter = Meter { at: Duration::ZERO, octets: 0 };
@@ -199,6 +218,7 @@ impl Drive<'_> {
                 let (sent, layers, beside) = (self.sent(), self.layers(), self.beside());
                 (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, layers, beside }));
                 self.look_at_beacon();
+                self.look_at_next();
             }
             if let Some(answers) = self.feed.answers_mut() {
                 for (from, datagram) in requests.drain(..) {
@@ -226,6 +246,7 @@ impl Drive<'_> {
                 () = hear(&mut net, &mut requests), if is_idle => continue,
             }
             let (cycles, _) = self.feed.carousel().progress();
+            complete = complete.min(cycles);
             if cycles > complete && batches.iter().all(Batch::is_empty) {
                 complete = cycles;
                 let sent = self.sent();
@@ -245,7 +266,8 @@ impl Drive<'_> {
     }
 
     /// Refuses packets that no receiver would ever get. A link that does not tell its MTU may do so later.
-    fn check_link(&self, max_packet: usize) -> Result<(), SendError> {
+    fn check_link(&self, source: &Source) -> Result<(), SendError> {
+        let max_packet = source.max_packet().max(self.feed.statements().longest());
         match self.sender.max_datagram() {
             Ok(fits) if fits < max_packet => Err(SendError::TooLong { bytes: max_packet, fits }),
             _ => Ok(()),
@@ -254,12 +276,51 @@ impl Drive<'_> {
 
     /// Adds the packets that may go at `now` to the batch of their layer.
     fn fill(&mut self, batches: &mut [Batch], now: Duration) -> Result<(), CellError> {
+        let waits = self.feed.has_next();
         if self.feed.fill(now, unix_now(), BATCH, batches)? && is_due(&mut self.told_clock, WARN_EVERY) {
             let reason = "the place in the cycle was not the clock's and is set anew: the clock was set, or this sender \
                           was slower than its rate";
             (self.tell)(&Event::Warning { code: "clock", reason: reason.into() });
         }
+        if waits && !self.feed.has_next() {
+            self.tell_switched();
+        }
         Ok(())
+    }
+
+    /// Takes a release that is to take over, if one has come.
+    fn look_at_next(&mut self) {
+        let Some(next) = &self.next else { return };
+        let Some(source) = next.sources.try_iter().last() else { return };
+        let fits = self.check_link(&source);
+        let manifest = source.release().manifest();
+        let name = format!("release {} (sequence {})", manifest.version, manifest.sequence);
+        let reason = match fits {
+            Ok(()) => match (next.carousel)(source) {
+                Some(carousel) => return self.feed.set_next(carousel),
+                None => "at this rate a cycle of it has no length for `sender`".into(),
+            },
+            Err(error) => CommandError::failed(error).to_string(),
+        };
+        let reason = format!("{name} is not sent, the one before it is sent on: {reason}");
+        (self.tell)(&Event::Warning { code: "not-sent", reason });
+    }
+
+    /// Tells that another release is sent, and what is odd about its beacon.
+    fn tell_switched(&mut self) {
+        let source = self.feed.carousel().source();
+        let manifest = source.release().manifest();
+        (self.tell)(&Event::Switched {
+            version: manifest.version.to_string(),
+            sequence: manifest.sequence,
+            tsi: manifest.tsi().to_string(),
+            cycle_packets: source.volume().packets,
+            cycle_octets: source.volume().octets,
+        });
+        let Some(notices) = &mut self.notices else { return };
+        for concern in notices.concerns(manifest, unix_now()) {
+            (self.tell)(&concern);
+        }
     }
 
     /// Takes another beacon if there is one, and tells what is new about it.

@@ -28,6 +28,8 @@ pub struct Feed<'a> {
     /// Octets of the longest packet that the pacer lets go.
     longest: usize,
     cycles: Option<u64>,
+    /// The carousel that takes over before the next cell.
+    next: Option<Box<Carousel>>,
     turn: Turn,
     /// What went out of turn since the carousel last followed its clock.
     beside: Load,
@@ -58,11 +60,32 @@ impl<'a> Feed<'a> {
         statements: Statements,
         answers: Option<Answers>,
     ) -> Self {
-        let own = carousel.source().max_packet();
-        let longest = if statements.longest() > 0 { own.max(statements.longest()).max(ANY_LINK) } else { own };
+        let longest = longest(carousel, &statements);
         let pacer = Pacer::new(pace, longest, Duration::ZERO);
         let (turn, beside) = (Turn::Carousel, Load::default());
-        Self { carousel, statements, answers, pacer, longest, cycles, turn, beside }
+        Self { carousel, statements, answers, pacer, longest, cycles, next: None, turn, beside }
+    }
+
+    /// Has another carousel of as many layers take over where this one is between two cells; the last one given counts. Nobody is
+    /// answered from then on.
+    pub fn set_next(&mut self, carousel: Carousel) {
+        self.next = Some(Box::new(carousel));
+    }
+
+    /// Whether a carousel waits to take over.
+    #[must_use]
+    pub const fn has_next(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Lets the next carousel take over at `now`, if there is one.
+    fn take_over(&mut self, now: Duration) {
+        let Some(next) = self.next.take() else { return };
+        *self.carousel = *next;
+        self.answers = None;
+        self.longest = longest(self.carousel, &self.statements);
+        self.pacer.set_longest(self.longest, now);
+        self.beside = Load::default();
     }
 
     /// Adds the packets that may go at `now` to the batch of their layer, up to about `most` octets. `unix` is the time since the
@@ -80,6 +103,9 @@ impl<'a> Feed<'a> {
     ) -> Result<bool, CellError> {
         let (mut octets, mut is_set) = (0, false);
         loop {
+            if self.carousel.is_between_cells() && matches!(self.turn, Turn::Carousel) {
+                self.take_over(now);
+            }
             if self.carousel.is_between_cells()
                 && let Some(ahead) = self.carousel.follow(unix)
             {
@@ -208,4 +234,10 @@ impl<'a> Feed<'a> {
         let is_enough = |own: u64, of: u64| (u128::from(own) << 33) >= u128::from(behind.0) * u128::from(of);
         is_enough(self.beside.slots, cycle.slots) || is_enough(self.beside.octets, cycle.octets)
     }
+}
+
+/// Octets of the longest packet of a carousel, and of what may go beside it.
+fn longest(carousel: &Carousel, statements: &Statements) -> usize {
+    let own = carousel.source().max_packet();
+    if statements.longest() > 0 { own.max(statements.longest()).max(ANY_LINK) } else { own }
 }

@@ -18,14 +18,19 @@
 //! | [`driver`] | that, clock and socket together |
 //! | [`relay`] | passes on what verified |
 //! | [`report`] | what the operator is told |
+//! | [`store`] | releases that wait in a folder or bucket |
+//! | [`follow`] | fetches what a channel of a store names |
+//! | [`config`] | the file with several streams |
 //! | [`commands`] | the command line |
 
 pub mod batch;
 pub mod carousel;
 pub mod clock;
 pub mod commands;
+pub mod config;
 pub mod driver;
 pub mod feed;
+pub mod follow;
 pub mod nack;
 pub mod notices;
 pub mod pacing;
@@ -34,5 +39,6 @@ pub mod release;
 pub mod report;
 pub mod source;
 pub mod statements;
+pub mod store;
 mod timer;
 pub mod watch;

@@ -106,6 +106,12 @@ impl Pacer {
         pacer
     }
 
+    /// Paces packets of up to `max_packet` octets from `now` on; what has gathered is lost.
+    pub fn set_longest(&mut self, max_packet: usize, now: Duration) {
+        *self = Self::new(self.pace, max_packet, now);
+        self.empty(now);
+    }
+
     /// Whether a packet of `octets`, no longer than the longest, may go at `now`.
     pub fn may_send(&mut self, now: Duration, octets: usize) -> bool {
         let passed = nanos(now).saturating_sub(self.filled);

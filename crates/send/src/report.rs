@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fleetcast_cli::Lines;
@@ -11,6 +12,7 @@ use fleetcast_core::beacon::Beacon;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::watch::{Streams, Watch};
 use crate::{nack, statements};
 
 /// Version of the JSON form.
@@ -35,6 +37,37 @@ pub enum Event {
         /// What was sent until then.
         #[serde(flatten)]
         sent: Sent,
+    },
+    /// A channel names a release that is fetched now.
+    Fetching {
+        /// The channel.
+        channel: String,
+        /// Number of its pointer.
+        number: u64,
+        /// Version of the release.
+        version: String,
+        /// Its sequence number.
+        sequence: u64,
+        /// Octets that the store has to give.
+        octets: u64,
+    },
+    /// The store answers again.
+    Reached {
+        /// Attempts that failed before.
+        failed: u32,
+    },
+    /// Another release is sent from now on.
+    Switched {
+        /// Its version.
+        version: String,
+        /// Its sequence number.
+        sequence: u64,
+        /// Its TSI, by which packet tools know the session.
+        tsi: String,
+        /// Packets of a cycle on the base layer, manifests left out.
+        cycle_packets: u64,
+        /// Octets of UDP payload of a cycle on the base layer, manifests left out.
+        cycle_octets: u64,
     },
     /// Another beacon is sent from now on.
     Beacon(BeaconFacts),
@@ -69,6 +102,13 @@ pub enum Event {
         #[serde(flatten)]
         beside: Beside,
     },
+}
+
+impl Event {
+    /// Whether another one like it will follow.
+    const fn is_passing(&self) -> bool {
+        matches!(self, Self::Progress(_) | Self::Cycle { .. })
+    }
 }
 
 /// What is going to be sent, and how.
@@ -239,13 +279,51 @@ impl Reporter {
         match self {
             Self::Json(lines) => {
                 let line = json_line(event);
-                match event {
-                    Event::Progress(_) | Event::Cycle { .. } => lines.offer(line),
-                    _ => lines.send(line),
-                }
+                if event.is_passing() { lines.offer(line) } else { lines.send(line) }
             }
             Self::Terminal(bar) => tell_beside(bar, event),
-            Self::Lines => tell_line(event),
+            Self::Lines => tell_line(event, ""),
+        }
+    }
+}
+
+/// Where events of several streams go: JSON lines on stdout with the name of the stream, or lines on stderr that begin with it.
+#[derive(Clone, Debug)]
+pub struct StreamReporter {
+    stream: String,
+    json: Option<Arc<Lines>>,
+    watch: Arc<Mutex<Watch<Streams>>>,
+    number: usize,
+}
+
+impl StreamReporter {
+    /// Tells events of the stream of this name, as JSON if there are lines for it, and has it watched as the stream of this number.
+    #[must_use]
+    pub const fn new(
+        stream: String,
+        json: Option<Arc<Lines>>,
+        watch: Arc<Mutex<Watch<Streams>>>,
+        number: usize,
+    ) -> Self {
+        Self { stream, json, watch, number }
+    }
+
+    /// Tells an event.
+    pub fn tell(&self, event: &Event) {
+        #[derive(Serialize)]
+        struct Named<'a> {
+            stream: &'a str,
+            #[serde(flatten)]
+            event: &'a Event,
+        }
+        // A stream whose thread has panicked is told of no more; the others are.
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).note((self.number, event));
+        match &self.json {
+            Some(lines) => {
+                let line = json_line(&Named { stream: &self.stream, event });
+                if event.is_passing() { lines.offer(line) } else { lines.send(line) }
+            }
+            None => tell_line(event, &format!("{}: ", self.stream)),
         }
     }
 }
@@ -256,7 +334,12 @@ pub fn check_bar(json: bool) -> ProgressBar {
     if json {
         return ProgressBar::hidden();
     }
-    bar(Some(0), "{msg:>12} [{bar:30}] {percent:>3} %  {binary_bytes_per_sec}, {eta} left").with_message("checking")
+    octets_bar("checking")
+}
+
+/// A progress bar for octets, on the terminal if there is one.
+pub(crate) fn octets_bar(what: &'static str) -> ProgressBar {
+    bar(Some(0), "{msg:>12} [{bar:30}] {percent:>3} %  {binary_bytes_per_sec}, {eta} left").with_message(what)
 }
 
 /// A line on the terminal that changes, of so many steps, if they are known.
@@ -280,26 +363,42 @@ fn tell_beside(bar: &ProgressBar, event: &Event) {
         }
         Event::Stopped { .. } => {
             bar.finish_and_clear();
-            tell_line(event);
+            tell_line(event, "");
         }
-        _ => bar.suspend(|| tell_line(event)),
+        _ => bar.suspend(|| tell_line(event, "")),
     }
 }
 
-fn tell_line(event: &Event) {
+/// Tells an event as a line that begins with `who`.
+fn tell_line(event: &Event, who: &str) {
     match event {
         Event::Progress(_) | Event::Cycle { .. } => {}
-        Event::Warning { reason, .. } => fleetcast_cli::warn(reason),
-        Event::Ready(ready) => fleetcast_cli::note(ready),
-        Event::Reopened { interface, source } => {
-            fleetcast_cli::note(format_args!("found interface {interface} again, sending from {source}"));
+        Event::Warning { reason, .. } => fleetcast_cli::warn(format_args!("{who}{reason}")),
+        Event::Ready(ready) => fleetcast_cli::note(format_args!("{who}{ready}")),
+        Event::Fetching { channel, version, sequence, octets, .. } => {
+            let octets = HumanBytes(*octets);
+            fleetcast_cli::note(format_args!(
+                "{who}channel {channel} names release {version} (sequence {sequence}): fetching {octets}"
+            ));
         }
-        Event::Beacon(beacon) => fleetcast_cli::note(format_args!("sending another {beacon}")),
+        Event::Reached { failed } => {
+            fleetcast_cli::note(format_args!("{who}the store answers again, after {failed} attempts that failed"));
+        }
+        Event::Switched { version, sequence, tsi, cycle_octets, .. } => {
+            let octets = HumanBytes(*cycle_octets);
+            fleetcast_cli::note(format_args!(
+                "{who}sending release {version} (sequence {sequence}), session {tsi}, {octets} a cycle"
+            ));
+        }
+        Event::Reopened { interface, source } => {
+            fleetcast_cli::note(format_args!("{who}found interface {interface} again, sending from {source}"));
+        }
+        Event::Beacon(beacon) => fleetcast_cli::note(format_args!("{who}sending another {beacon}")),
         Event::Stopped { reason, cycles, sent, beside, .. } => {
             let asked =
                 beside.nack.as_ref().map(|nack| format!(", {} requests, {} answers", nack.requests, nack.answers));
             let asked = asked.unwrap_or_default();
-            fleetcast_cli::note(format_args!("stopped ({reason}), cycles complete: {cycles}, {sent}{asked}"));
+            fleetcast_cli::note(format_args!("{who}stopped ({reason}), cycles complete: {cycles}, {sent}{asked}"));
         }
     }
 }

@@ -106,6 +106,11 @@ impl Source {
         &self.release
     }
 
+    /// Where the images are, in the order of the components.
+    pub fn image_paths(&self) -> impl Iterator<Item = &Path> {
+        self.components.iter().map(|component| component.path.as_path())
+    }
+
     /// What one cycle carries.
     #[must_use]
     pub const fn volume(&self) -> Volume {

@@ -4,6 +4,7 @@ pub mod metrics;
 pub mod status;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,9 @@ use serde::Serialize;
 
 use crate::relay::report as relay;
 use crate::report::{Event, Progress, Ready};
+
+/// How long a loop may not turn; it tells every second how far it is.
+const TURN: Duration = Duration::from_secs(10);
 
 /// Warnings that `status` shows.
 const KEPT: usize = 8;
@@ -49,10 +53,10 @@ pub struct Watch<S> {
 /// What is watched: events come in, and files come out.
 pub trait Watched {
     /// What it is told.
-    type Event;
+    type Event<'a>;
 
     /// Takes an event; tells when it is worth writing.
-    fn note(&mut self, event: &Self::Event) -> Write;
+    fn note(&mut self, event: Self::Event<'_>) -> Write;
 
     /// The text of the metrics, of a program that has `started` then.
     fn metrics(&self, started: u64) -> String;
@@ -72,9 +76,19 @@ pub enum Write {
     Now,
 }
 
+/// The streams of one program, by number.
+#[derive(Clone, Debug)]
+pub struct Streams(Vec<Stream>);
+
 /// A stream of packets, as it was told.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stream {
+    /// Its name; empty if it is the only one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// When its loop turned last.
+    #[serde(skip)]
+    turned: Option<Instant>,
     /// What is sent, and how. Roots, beacon and interface are the newest.
     pub ready: Option<Ready>,
     /// How far it is.
@@ -154,16 +168,29 @@ impl<S: Watched> Watch<S> {
         })
     }
 
+    /// What was told so far.
+    pub const fn state(&self) -> &S {
+        &self.state
+    }
+
     /// Takes an event, and writes what is due.
-    pub fn note(&mut self, event: &S::Event) {
+    pub fn note(&mut self, event: S::Event<'_>) {
         let write = self.state.note(event);
-        if write == Write::Later {
-            return;
+        if write != Write::Later {
+            self.write(write == Write::Now);
         }
+    }
+
+    /// Writes what is due though nothing happens: so that others see that it runs.
+    pub fn beat(&mut self) {
+        self.write(false);
+    }
+
+    fn write(&mut self, at_once: bool) {
         if let Some(status) = &self.status {
             status.put(self.state.status(self.started));
         }
-        let is_due = write == Write::Now || self.written.is_none_or(|written| written.elapsed() >= self.interval);
+        let is_due = at_once || self.written.is_none_or(|written| written.elapsed() >= self.interval);
         if let Some(metrics) = self.metrics.as_ref().filter(|_| is_due) {
             self.written = Some(Instant::now());
             metrics.put(self.state.metrics(self.started));
@@ -171,17 +198,58 @@ impl<S: Watched> Watch<S> {
     }
 }
 
-impl Watched for Stream {
-    type Event = Event;
+impl Streams {
+    /// Streams of these names.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().map(|name| Stream { name: name.to_owned(), ..Stream::default() }).collect())
+    }
 
+    /// Whether the loop of each stream that sends has turned within the last ten seconds.
+    #[must_use]
+    pub fn all_turn(&self) -> bool {
+        let turns = |stream: &Stream| stream.turned.is_none_or(|turned| turned.elapsed() < TURN);
+        self.0.iter().all(|stream| stream.stopped.is_some() || turns(stream))
+    }
+}
+
+/// `2 streams, 1 of them waits for a release`
+impl fmt::Display for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} streams", self.0.len())?;
+        match self.0.iter().filter(|stream| stream.ready.is_none()).count() {
+            0 => Ok(()),
+            waiting => write!(f, ", {waiting} of them without a release"),
+        }
+    }
+}
+
+impl Watched for Streams {
+    type Event<'a> = (usize, &'a Event);
+
+    fn note(&mut self, (number, event): (usize, &Event)) -> Write {
+        self.0.get_mut(number).map_or(Write::Later, |stream| stream.note(event))
+    }
+
+    fn metrics(&self, started: u64) -> String {
+        metrics::run(&self.0, started)
+    }
+
+    fn status(&self, started: u64) -> String {
+        status::document("run", started, &self.0)
+    }
+}
+
+impl Stream {
     fn note(&mut self, event: &Event) -> Write {
         match event {
             Event::Ready(ready) => {
                 self.ready = Some(ready.clone());
+                self.turned = Some(Instant::now());
                 return Write::Now;
             }
             Event::Progress(progress) => {
                 self.progress = Some(progress.clone());
+                self.turned = Some(Instant::now());
                 return Write::Due;
             }
             Event::Stopped { reason, cycles, sent, layers, beside } => {
@@ -191,7 +259,10 @@ impl Watched for Stream {
                 self.stopped = Some(reason);
                 return Write::Now;
             }
-            Event::Warning { code, reason } => self.warnings.note(code, reason),
+            Event::Warning { code, reason } => {
+                self.warnings.note(code, reason);
+                return Write::Due;
+            }
             Event::Beacon(beacon) => {
                 if let Some(ready) = &mut self.ready {
                     ready.beacon = Some(*beacon);
@@ -202,22 +273,22 @@ impl Watched for Stream {
                     ready.source.clone_from(source);
                 }
             }
-            Event::Cycle { .. } => {}
+            Event::Switched { version, sequence, tsi, cycle_packets, cycle_octets } => {
+                if let Some(ready) = &mut self.ready {
+                    let (version, tsi) = (version.clone(), tsi.clone());
+                    let (cycle_packets, cycle_octets) = (*cycle_packets, *cycle_octets);
+                    *ready = Ready { version, sequence: *sequence, tsi, cycle_packets, cycle_octets, ..ready.clone() };
+                }
+                return Write::Now;
+            }
+            Event::Cycle { .. } | Event::Fetching { .. } | Event::Reached { .. } => {}
         }
         Write::Later
-    }
-
-    fn metrics(&self, started: u64) -> String {
-        metrics::run(std::slice::from_ref(self), started)
-    }
-
-    fn status(&self, started: u64) -> String {
-        status::document("run", started, self)
     }
 }
 
 impl Watched for Relayed {
-    type Event = relay::Event;
+    type Event<'a> = &'a relay::Event;
 
     fn note(&mut self, event: &relay::Event) -> Write {
         match event {
@@ -250,7 +321,7 @@ impl Watched for Relayed {
     }
 
     fn status(&self, started: u64) -> String {
-        status::document("relay", started, self)
+        status::document("relay", started, std::slice::from_ref(self))
     }
 }
 
@@ -302,7 +373,7 @@ mod tests {
         };
         let mut stream = Stream::default();
         assert_eq!(stream.note(&Event::Ready(ready)), Write::Now);
-        assert_eq!(stream.note(&Event::Warning { code: "send-transient", reason: "no carrier".into() }), Write::Later);
+        assert_eq!(stream.note(&Event::Warning { code: "send-transient", reason: "no carrier".into() }), Write::Due);
         assert_eq!(stream.note(&Event::Progress(progress)), Write::Due);
         stream
     }
@@ -310,12 +381,12 @@ mod tests {
     #[test]
     fn all_families_of_run_are_written_and_several_streams_fit_on_a_page() {
         let (mut stream, mut other) = (stream(), stream());
-        other.ready.as_mut().unwrap().group = "239.2.2.2:4000".into();
+        other.name = "beta".into();
         let text = metrics::run(&[stream.clone(), other], 1);
         assert_all(metrics::RUN, &text);
         for line in [
             "fleetcast_send_packets_total{group=\"239.1.1.1:4000\",interface=\"eth1\"} 150",
-            "fleetcast_send_packets_total{group=\"239.2.2.2:4000\",interface=\"eth1\"} 150",
+            "fleetcast_send_packets_total{stream=\"beta\",group=\"239.1.1.1:4000\",interface=\"eth1\"} 150",
             "fleetcast_send_layer_packets_total{group=\"239.1.1.1:4000\",interface=\"eth1\",layer=\"1\"} 50",
             "fleetcast_send_warnings_total{group=\"239.1.1.1:4000\",interface=\"eth1\",code=\"send-transient\"} 1",
             "fleetcast_send_running{group=\"239.1.1.1:4000\",interface=\"eth1\"} 1",
@@ -326,6 +397,34 @@ mod tests {
         stream.note(&Event::Stopped { reason: "signal", cycles, sent, layers, beside });
         let text = metrics::run(&[stream], 1);
         assert!(text.contains("fleetcast_send_running{group=\"239.1.1.1:4000\",interface=\"eth1\"} 0\n"), "{text}");
+    }
+
+    #[test]
+    fn each_stream_is_told_by_its_name_and_another_release_takes_the_place_of_the_first() {
+        let mut streams = Streams::of(["stable", "beta"]);
+        let ready = stream().ready.unwrap();
+        streams.note((1, &Event::Ready(ready)));
+        assert_eq!(streams.to_string(), "2 streams, 1 of them without a release");
+        let tsi = "0ddba115".to_owned();
+        let switched = Event::Switched { version: "2".into(), sequence: 8, tsi, cycle_packets: 9, cycle_octets: 10 };
+        assert_eq!(streams.note((1, &switched)), Write::Now);
+        let status: Value = serde_json::from_str(&streams.status(1)).unwrap();
+        assert_eq!((&status["streams"][0]["name"], &status["streams"][0]["ready"]), (&"stable".into(), &Value::Null));
+        assert_eq!(
+            (&status["streams"][1]["ready"]["sequence"], &status["streams"][1]["ready"]["tsi"]),
+            (&8.into(), &"0ddba115".into())
+        );
+        assert_eq!(streams.note((2, &switched)), Write::Later, "there is no such stream");
+    }
+
+    #[test]
+    fn a_stream_whose_loop_does_not_turn_is_noticed_unless_it_has_ended_or_not_begun() {
+        let mut streams = Streams(vec![stream(), Stream::default()]);
+        assert!(streams.all_turn());
+        streams.0[0].turned = Instant::now().checked_sub(TURN);
+        assert!(!streams.all_turn());
+        streams.0[0].stopped = Some("signal");
+        assert!(streams.all_turn());
     }
 
     #[test]

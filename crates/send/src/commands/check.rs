@@ -12,6 +12,7 @@ use crate::driver;
 use crate::notices::Notices;
 use crate::report::{BeaconFacts, Event};
 use crate::source::Source;
+use crate::store::hex;
 
 /// Check a release and its images without sending
 ///
@@ -161,12 +162,4 @@ impl Facts {
         );
         text
     }
-}
-
-/// Lower-case hexadecimal digits.
-fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::new(), |mut text, octet| {
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
 }

@@ -78,12 +78,17 @@ impl ReleaseArgs {
         if self.root.is_empty() {
             return Ok(None);
         }
-        Notices::open(&self.root, self.beacon.as_deref()).map(Some).map_err(no_statement)
+        trusted_notices(&self.root, self.beacon.as_deref()).map(Some)
     }
 }
 
+/// Opens roots, in order of version, and a beacon.
+pub(crate) fn trusted_notices(roots: &[PathBuf], beacon: Option<&Path>) -> Result<Notices, CommandError> {
+    Notices::open(roots, beacon).map_err(no_statement)
+}
+
 /// Loads the public keys of which `threshold` must have signed.
-pub(super) fn trusted_keys(paths: &[PathBuf], threshold: u8) -> Result<Trust, CommandError> {
+pub(crate) fn trusted_keys(paths: &[PathBuf], threshold: u8) -> Result<Trust, CommandError> {
     let keys = paths.iter().map(|path| Ok(keys::load_public(path)?.tell())).collect::<Result<_, CommandError>>()?;
     TrustedKeys::new(keys, threshold).map(Trust::from).map_err(|error| CommandError::new(ErrorKind::Usage, error))
 }
@@ -116,7 +121,7 @@ fn no_statement(error: FileError) -> CommandError {
 }
 
 /// Sorts an error by who must act, and says what can be done.
-fn told(error: SourceError) -> CommandError {
+pub(super) fn told(error: SourceError) -> CommandError {
     const IMAGE: &str = "name the file the release was made from, or make the release again: fleetcast-sign create";
     const DAMAGED: &str = "copy the release file again from where it was made, as binary";
     let (kind, hint) = match &error {

@@ -1,29 +1,24 @@
 //! `run`: the carousel.
 
-mod groups;
+mod course;
+mod one;
+mod streams;
 
 use std::future::Future;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::{Arg, ArgMatches, Command, FromArgMatches, value_parser};
 use fleetcast_cli::{CommandError, ErrorKind, quantity};
-use fleetcast_core::fec::layer_rate;
-use fleetcast_core::nack::release_of;
-use fleetcast_net::{Interface, OpenError, SendError, SendOptions, Sender};
+use fleetcast_net::{OpenError, SendError};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::path::PathArgs;
-use super::release::ReleaseArgs;
-use crate::carousel::{Carousel, Phase};
-use crate::clock::{Clock, Share};
-use crate::driver::{self, Desk, End, Plan, RunError};
-use crate::nack::Answers;
-use crate::notices::Notices;
+use crate::driver::RunError;
 use crate::pacing::Pace;
-use crate::report::{Event, Layer, Rate, Ready, Reporter};
-use crate::source::{CellError, Source};
-use crate::watch::{Stream, Watch, WatchArgs};
-use groups::{GroupArgs, Groups};
+use crate::source::CellError;
+use crate::watch::WatchArgs;
+use one::One;
 
 /// Send a release, for ever or for some cycles
 ///
@@ -31,6 +26,10 @@ use groups::{GroupArgs, Groups};
 /// manifest, pages, chunks and repair chunks in an endless loop. Devices may join at any moment. Release and images stay open:
 /// replacing one changes nothing until the program is started again, and one that is written to stops the carousel before
 /// anything wrong is sent. Roots go along every ten seconds and the beacon every two, both more rarely where the rate is low.
+///
+/// With --config one process sends several streams, each a channel of a store or a fixed release, to groups of their own. When a
+/// channel names another release it is fetched, checked, and takes over between two cells, without a restart; what was fetched
+/// is kept, and sent on while the store is out of reach.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -58,56 +57,14 @@ Examples:
     fleetcast-send run app.fleetcast --image app.img --group 239.255.70.67:4701 \\
         --interface eth1 --nack 239.255.70.68:4702 --nack-share 10
 
+  Several streams, by a file; releases come from a store:
+    fleetcast-send run --config /etc/fleetcast/send.toml
+
 Exit codes: 0 stopped or all cycles sent, 1 failed, or stopped before all --cycles were sent,
-2 wrong usage, 3 release, images, roots or beacon refused, before or while they are sent.")]
+2 wrong usage, 3 release, images, roots or beacon refused, before or while they are sent, 78 bad settings.")]
 pub(super) struct Args {
     #[command(flatten)]
-    release: ReleaseArgs,
-
-    #[command(flatten)]
-    groups: GroupArgs,
-
-    /// Interface to send through, by its name or one of its addresses
-    #[arg(long, value_name = "NAME")]
-    interface: String,
-
-    /// Bits of UDP payload per second, such as 10M, or `unlimited` for benchmarks; that of all layers together, whatever
-    /// their number
-    #[arg(long, value_name = "RATE", default_value = "10M", value_parser = rate)]
-    rate: Pace,
-
-    /// Time from one packet to the next, such as 800us, instead of a rate. It is kept on average, and never cut by more
-    /// than a ninth: a machine too slow for it sends less
-    #[arg(long, value_name = "TIME", value_parser = delay, conflicts_with = "rate")]
-    packet_delay: Option<Pace>,
-
-    /// Where in the cycle to start: from 0 up to 1, or `random`. It is tied to no clock, only to when the program starts
-    #[arg(long, value_name = "FRACTION", default_value = "random", value_parser = start)]
-    start: Start,
-
-    /// Be sender I of N, counted from 0, at most 16, that keep apart by the clock without knowing of each other: the place
-    /// in the cycle is that of the system's clock, and a part of a cycle more. All need the same release, rate and layers,
-    /// and clocks that agree to a small part of a cycle. If the clock is set, or this machine is too slow, the place is set
-    /// anew, at most once a cycle; the rate never changes
-    #[arg(long = "sender", value_name = "I/N", conflicts_with = "start")]
-    share: Option<Share>,
-
-    /// Send the whole release this often, then end; without it, for ever. Of several layers, so often on the base layer
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    cycles: Option<u64>,
-
-    #[command(flatten)]
-    path: PathArgs,
-
-    /// Answer requests of receivers for what they lack: join this feedback group on the interface, or listen at this address of
-    /// this host. Without it, nothing is read from the network. Only with one layer
-    #[arg(long, value_name = "ADDR:PORT")]
-    nack: Option<std::net::SocketAddr>,
-
-    /// Most packets of 100 that are answers, 1 to 50
-    #[arg(long, value_name = "PERCENT", default_value_t = 25, requires = "nack",
-        value_parser = clap::value_parser!(u8).range(1..=50))]
-    nack_share: u8,
+    what: What,
 
     #[command(flatten)]
     watch: WatchArgs,
@@ -117,140 +74,74 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Where in the cycle to start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
-    Random,
-    At(Phase),
+/// Flags, or a file in place of all of them.
+#[derive(Debug)]
+enum What {
+    One(Box<One>),
+    Streams(PathBuf),
+}
+
+/// Names of the flags that a file takes the place of.
+const FLAGS: [&str; 22] = [
+    "release",
+    "images",
+    "trust",
+    "threshold",
+    "root",
+    "beacon",
+    "temp_dir",
+    "group",
+    "layers",
+    "interface",
+    "rate",
+    "packet_delay",
+    "start",
+    "share",
+    "cycles",
+    "hops",
+    "dscp",
+    "source_port",
+    "no_loopback",
+    "no_gso",
+    "nack",
+    "nack_share",
+];
+
+impl FromArgMatches for What {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.get_one::<PathBuf>("config") {
+            Some(path) => Ok(Self::Streams(path.clone())),
+            None => One::from_arg_matches(matches).map(|one| Self::One(Box::new(one))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+// By hand, since flags that are needed cannot be derived as needed unless another is there.
+impl clap::Args for What {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
+        let config = config.conflicts_with_all(FLAGS).help(
+            "Send the streams of this file, in place of what other options say; it reads nothing from the network but its store",
+        );
+        <One as clap::Args>::augment_args(command.arg(config))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))?;
-        // Before the images, which take long to check.
-        let groups = self.groups.groups()?;
-        let watch = Watch::new(&self.watch, Stream::default())?;
-        let sender = runtime.block_on(async { self.sender(&groups) })?;
-        let (source, notices) = self.release.open(self.json)?;
-        runtime.block_on(self.send(&groups, sender, source, notices, watch))
-    }
-
-    fn sender(&self, groups: &Groups) -> Result<Sender, CommandError> {
-        if self.share.is_some() && self.pace() == Pace::Unlimited {
-            let error = "--sender needs a rate: no clock tells where an unlimited one is";
-            return Err(CommandError::new(ErrorKind::Usage, error));
+        match self.what {
+            What::Streams(config) => streams::run(&config, self.json, &self.watch),
+            What::One(one) => one.run(self.json, &self.watch),
         }
-        let interface = Interface::find(&self.interface)
-            .map_err(|e| CommandError::failed(e).hint("name one of them: --interface NAME"))?;
-        let options = SendOptions { upper_groups: groups.upper.clone(), ..self.path.options(groups.base, interface) };
-        Sender::open(&options).map_err(not_opened)
-    }
-
-    fn pace(&self) -> Pace {
-        self.packet_delay.unwrap_or(self.rate)
-    }
-
-    async fn send(
-        &self,
-        groups: &Groups,
-        mut sender: Sender,
-        source: Source,
-        mut notices: Option<Notices>,
-        mut watch: Watch<Stream>,
-    ) -> Result<(), CommandError> {
-        let (pace, layers) = (self.pace(), groups.layers);
-        let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
-        let desk = self.desk(groups, &source, sender.interface())?;
-        let reporter = Reporter::new(self.json);
-        let mut tell = |event: &_| {
-            watch.note(event);
-            reporter.tell(event);
-        };
-        tell(&Event::Ready(self.ready(&source, &sender, groups, notices.as_ref())));
-        if let Some(notices) = &mut notices {
-            for concern in notices.concerns(source.release().manifest(), driver::unix_now()) {
-                tell(&concern);
-            }
-        }
-
-        let every = pace.part(layers.rate()).statement_every(source.max_packet());
-        let mut carousel = Carousel::layered(source, layers, self.start.phase()?, every);
-        if let Some(share) = self.share {
-            let clock = Clock::new(carousel.load(), pace, share.ahead(layers));
-            let clock = clock.ok_or_else(|| CommandError::failed("at this rate a cycle has no length for --sender"))?;
-            carousel.lock(clock, driver::unix_now());
-        }
-        let plan = Plan { pace, cycles: self.cycles, desk, notices };
-        let end = driver::run(&mut carousel, &mut sender, plan, stop, &mut tell).await;
-        match (end, self.cycles) {
-            (Ok(End::Stopped), Some(cycles)) => {
-                Err(CommandError::failed(format!("stopped with {} of {cycles} cycles complete", carousel.progress().0)))
-            }
-            (Ok(_), _) => Ok(()),
-            (Err(error), _) => Err(broken_off(error)),
-        }
-    }
-
-    /// Where requests come to, if they are wanted.
-    fn desk(&self, groups: &Groups, source: &Source, interface: &Interface) -> Result<Option<Desk>, CommandError> {
-        let Some(at) = self.nack else { return Ok(None) };
-        if !groups.upper.is_empty() {
-            let reason = "answers would exceed the rate of the base layer: leave out --nack, or send on one layer";
-            return Err(CommandError::new(ErrorKind::Usage, reason));
-        }
-        let seed =
-            getrandom::u64().map_err(|e| CommandError::failed(format!("no random numbers from the system: {e}")))?;
-        let release = release_of(source.release().manifest().payload_digest());
-        let answers = Answers::new(release, source.release().geometries().copied().collect(), self.nack_share, seed);
-        Desk::open(at, interface, answers).map(Some).map_err(CommandError::failed)
-    }
-
-    fn ready(&self, source: &Source, sender: &Sender, groups: &Groups, notices: Option<&Notices>) -> Ready {
-        let manifest = source.release().manifest();
-        let layer = |(number, group): (u8, std::net::SocketAddr)| Layer {
-            group: group.to_string(),
-            pace: told(self.pace().part(groups.layers.rate() / layer_rate(number))),
-        };
-        Ready {
-            version: manifest.version.to_string(),
-            sequence: manifest.sequence,
-            tsi: manifest.tsi().to_string(),
-            verified: self.release.verifies(),
-            group: groups.base.to_string(),
-            layers: if groups.upper.is_empty() { Vec::new() } else { (0..).zip(groups.iter()).map(layer).collect() },
-            interface: self.interface.clone(),
-            source: sender.local_addr().map(|address| address.to_string()).unwrap_or_default(),
-            pace: told(self.pace()),
-            cycle_packets: source.volume().packets,
-            cycle_octets: source.volume().octets,
-            max_packet: source.max_packet(),
-            roots: notices.map(Notices::versions).unwrap_or_default(),
-            beacon: notices.and_then(Notices::facts),
-            nack: self.nack.map(|at| at.to_string()),
-        }
-    }
-}
-
-impl Start {
-    fn phase(self) -> Result<Phase, CommandError> {
-        match self {
-            Self::At(phase) => Ok(phase),
-            Self::Random => match getrandom::u32() {
-                Ok(phase) => Ok(Phase(phase)),
-                Err(e) => Err(CommandError::failed(format!("no random numbers from the system: {e}"))
-                    .hint("name a place in the cycle: --start 0.5")),
-            },
-        }
-    }
-}
-
-/// A pace, for people.
-fn told(pace: Pace) -> String {
-    match pace {
-        Pace::Rate(rate) => Rate(rate.get()).to_string(),
-        Pace::Delay(delay) => format!("one packet per {delay:?}"),
-        Pace::Unlimited => "unlimited rate".into(),
     }
 }
 
@@ -292,7 +183,7 @@ fn broken_off(error: RunError) -> CommandError {
     }
 }
 
-fn rate(text: &str) -> Result<Pace, String> {
+pub(crate) fn rate(text: &str) -> Result<Pace, String> {
     if text == "unlimited" {
         return Ok(Pace::Unlimited);
     }
@@ -300,23 +191,9 @@ fn rate(text: &str) -> Result<Pace, String> {
     NonZeroU64::new(rate).map(Pace::Rate).ok_or_else(|| "a rate of 0 sends nothing".into())
 }
 
-fn delay(text: &str) -> Result<Pace, String> {
+pub(crate) fn delay(text: &str) -> Result<Pace, String> {
     match quantity::duration(text)? {
         Duration::ZERO => Err("without a delay there is no pace; for benchmarks use --rate unlimited".into()),
         delay => Ok(Pace::Delay(delay)),
     }
-}
-
-fn start(text: &str) -> Result<Start, String> {
-    if text == "random" {
-        return Ok(Start::Random);
-    }
-    let form = || format!("{text:?} is no place in a cycle: write a number from 0 up to 1, such as 0.25, or `random`");
-    let part: f64 = text.parse().map_err(|_| form())?;
-    if !(0.0..1.0).contains(&part) {
-        return Err(form());
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^32 since `part` is below 1")]
-    let phase = (part * 2_f64.powi(32)) as u32;
-    Ok(Start::At(Phase(phase)))
 }

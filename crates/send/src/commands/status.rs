@@ -71,6 +71,9 @@ fn text(document: &Value, state: &Life) -> String {
     line("program", format!("{program}, process {pid}, {does} for {}", HumanDuration(up)));
     for stream in document["streams"].as_array().into_iter().flatten() {
         let (ready, progress) = (&stream["ready"], &stream["progress"]);
+        if let Some(name) = stream["name"].as_str() {
+            line("stream", name.to_owned());
+        }
         if program == "relay" {
             let all = |places: &Value| {
                 let names = places.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -81,6 +84,8 @@ fn text(document: &Value, state: &Life) -> String {
             line("releases", format!("sequences {}, root {}", progress["releases"], progress["root"]));
             let [received, verified] = ["received", "verified"].map(|key| HumanCount(number(&progress[key])));
             line("received", format!("{received} packets, {verified} verified"));
+        } else if ready.is_null() {
+            line("release", "none yet".into());
         } else {
             let (version, sequence) = (word(&ready["version"]), number(&ready["sequence"]));
             line("release", format!("{version} (sequence {sequence}), session {}", word(&ready["tsi"])));

@@ -28,12 +28,12 @@ struct Document<'a, S> {
     time: u64,
     /// Seconds since the system was started.
     since_boot: u64,
-    streams: [&'a S; 1],
+    streams: &'a [S],
 }
 
-pub(super) fn document(program: &'static str, started: u64, stream: &impl Serialize) -> String {
+pub(super) fn document(program: &'static str, started: u64, streams: &[impl Serialize]) -> String {
     let (time, since_boot) = (clock::unix(), clock::since_boot().as_secs());
-    let document = Document { v: 1, program, pid: std::process::id(), started, time, since_boot, streams: [stream] };
+    let document = Document { v: 1, program, pid: std::process::id(), started, time, since_boot, streams };
     // It holds nothing that JSON cannot.
     serde_json::to_string(&document).unwrap_or_default()
 }

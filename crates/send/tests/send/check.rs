@@ -8,7 +8,7 @@ use fleetcast_netlab::command_line::Done;
 
 use super::fixture::Release;
 
-fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../keys");
     keys.join(format!("UNSAFE-test-{name}.pub.pem")).display().to_string()
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use fleetcast_core::fec::{Layers, layer_rate};
-use fleetcast_core::wire::{Header, Object, Packet, StatementKind};
+use fleetcast_core::wire::{Header, Object, Packet, PageKind, StatementKind};
 use fleetcast_send::batch::Batch;
 use fleetcast_send::carousel::{Carousel, Phase};
 use fleetcast_send::clock::Clock;
@@ -160,5 +160,42 @@ fn falling_behind_the_clock_by_them_is_no_matter_to_tell() {
             now = feed.next_send().max(now + Duration::from_nanos(1));
         }
         assert_eq!(jumps, told);
+    }
+}
+
+#[test]
+fn another_release_takes_over_between_two_cells_and_the_rate_stays() {
+    for (layers, notices) in [(Layers::ONE, true), (Layers::new(4).unwrap(), true), (Layers::ONE, false)] {
+        let (old, new) = (Release::of("ok-two-blocks"), Release::of("ok-three-components"));
+        let pace = pace(1_600_000);
+        let carousel = |release: &Release| Carousel::layered(release.open().unwrap(), layers, Phase(3 << 29), 64);
+        let mut first = carousel(&old);
+        let before = first.source().release().manifest().tsi();
+        let statements = if notices { self::notices(pace, layers) } else { none(pace) };
+        let mut feed = Feed::new(&mut first, pace, None, statements, None);
+        let mut sent = run(&mut feed, SECOND * 3);
+        feed.set_next(carousel(&new));
+        assert!(feed.has_next());
+        let later = run(&mut feed, SECOND * 20);
+        assert!(!feed.has_next());
+        sent.extend(later);
+        let after = feed.carousel().source().release().manifest().tsi();
+        let is_new: Vec<_> = sent.iter().map(|sent| sent.header().tsi == after).collect();
+        assert!(is_new.is_sorted() && sent.iter().all(|sent| [before, after].contains(&sent.header().tsi)));
+        let first_new = is_new.iter().position(|&is_new| is_new).unwrap();
+        assert_eq!(sent[first_new].statement(), Some((StatementKind::Manifest, 0)));
+        // On one layer the cell before it is whole: its parity page was its last.
+        let last = sent[..first_new].iter().rev().find(|sent| sent.statement().is_none()).unwrap();
+        if layers == Layers::ONE {
+            assert!(matches!(last.header().object, Object::Page { kind: PageKind::Parity, .. }));
+        }
+        // Counts of the new session begin anew on each layer; the rate is never exceeded, nor left unused.
+        for layer in 0..layers.count() {
+            let own = sent[first_new..].iter().filter(|sent| sent.header().layer == layer);
+            assert!((0..).zip(own).all(|(count, sent)| sent.header().count == count));
+        }
+        let octets = sent.iter().map(|sent| sent.packet.len() as u64).sum::<u64>();
+        let most = 200_000 * 20;
+        assert!(octets <= most + 2 * 1232 && (layers != Layers::ONE || octets > most * 19 / 20), "{octets}");
     }
 }

@@ -6,7 +6,11 @@ use super::fixture::{PROGRAM, Release};
 
 #[test]
 fn help_is_as_reviewed() {
-    assert_help(PROGRAM, env!("CARGO_MANIFEST_DIR"), &["run", "check", "relay", "status"]);
+    assert_help(
+        PROGRAM,
+        env!("CARGO_MANIFEST_DIR"),
+        &["run", "check", "check-config", "publish", "channels", "gc", "relay", "status"],
+    );
 }
 
 #[test]

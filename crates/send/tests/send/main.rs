@@ -4,6 +4,7 @@
 
 mod carousel;
 mod check;
+mod config;
 mod feed;
 mod fixture;
 mod frame;
@@ -12,3 +13,4 @@ mod notices;
 mod relay;
 mod run;
 mod source;
+mod store;

@@ -22,13 +22,13 @@ pub(super) struct GroupArgs {
 
 /// The group of each layer.
 #[derive(Clone, Debug)]
-pub(super) struct Groups {
+pub struct Groups {
     /// That of the base layer.
-    pub(super) base: SocketAddr,
+    pub(crate) base: SocketAddr,
     /// Those above it.
-    pub(super) upper: Vec<SocketAddr>,
+    pub(crate) upper: Vec<SocketAddr>,
     /// How many layers these are.
-    pub(super) layers: Layers,
+    pub(crate) layers: Layers,
 }
 
 impl GroupArgs {
@@ -38,26 +38,32 @@ impl GroupArgs {
     ///
     /// [`CommandError`] if groups and layers do not agree, or an address above the base layer's does not exist.
     pub(super) fn groups(&self) -> Result<Groups, CommandError> {
-        let count = self.layers.map_or(self.group.len(), usize::from);
-        let wrong =
-            || usage(format!("{} groups for {count} layers, of which there may be {MAX_LAYERS}", self.group.len()));
-        let layers = u8::try_from(count).ok().and_then(Layers::new).ok_or_else(wrong)?;
-        match &self.group[..] {
-            [base] => {
-                let upper = (1..layers.count()).map(|layer| above(*base, layer)).collect::<Result<_, _>>()?;
-                Ok(Groups { base: *base, upper, layers })
-            }
-            [base, upper @ ..] if self.group.len() == count => {
-                Ok(Groups { base: *base, upper: upper.to_vec(), layers })
-            }
-            _ => Err(wrong().hint("name one group, or one for each layer")),
-        }
+        Groups::new(&self.group, self.layers)
     }
 }
 
 impl Groups {
+    /// One group for so many layers, or one for each.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`], as [`GroupArgs::groups`].
+    pub(crate) fn new(groups: &[SocketAddr], layers: Option<u8>) -> Result<Self, CommandError> {
+        let count = layers.map_or(groups.len(), usize::from);
+        let wrong = || usage(format!("{} groups for {count} layers, of which there may be {MAX_LAYERS}", groups.len()));
+        let layers = u8::try_from(count).ok().and_then(Layers::new).ok_or_else(wrong)?;
+        match groups {
+            [base] => {
+                let upper = (1..layers.count()).map(|layer| above(*base, layer)).collect::<Result<_, _>>()?;
+                Ok(Self { base: *base, upper, layers })
+            }
+            [base, upper @ ..] if groups.len() == count => Ok(Self { base: *base, upper: upper.to_vec(), layers }),
+            _ => Err(wrong().hint("name one group, or one for each layer")),
+        }
+    }
+
     /// All of them, from the base layer up.
-    pub(super) fn iter(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddr> {
         std::iter::once(self.base).chain(self.upper.iter().copied())
     }
 }

@@ -1,0 +1,163 @@
+//! `run` with a file: several streams, each with a thread that sends and, if it follows a channel, one that follows.
+//!
+//! The threads share the cache, and where they tell how it goes. If one stream breaks off all end, and with them the process: whoever started it starts it
+//! again.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use fleetcast_cli::{CommandError, Lines};
+use fleetcast_net::{Interface, SendOptions, Sender};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch as signal};
+
+use super::course::{Course, ready};
+use super::{broken_off, not_opened, stop_signal};
+use crate::carousel::Phase;
+use crate::commands::release::told;
+use crate::config::{Config, Stream, What};
+use crate::driver::{self, Next, Plan};
+use crate::follow::Follower;
+use crate::follow::cache::Cache;
+use crate::release::ReleaseFile;
+use crate::report::{Event, StreamReporter};
+use crate::source::Source;
+use crate::watch::{Streams, Watch, WatchArgs};
+
+/// How often a stream that has nothing to send looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Sends the streams of a file until a signal comes or one of them breaks off.
+pub(super) fn run(config: &Path, json: bool, watch: &WatchArgs) -> Result<(), CommandError> {
+    let Config { follow, temp_dir, streams } = Config::load(config)?;
+    let seen = Watch::new(watch, Streams::of(streams.iter().map(|stream| &*stream.name)))?;
+    let seen = Arc::new(Mutex::new(seen));
+    let json = json.then(|| Arc::new(Lines::new()));
+    let cache = follow.as_ref().map(|follow| Cache::open(&follow.cache, follow.cache_size));
+    let cache = cache.transpose().map_err(CommandError::failed)?.map(Arc::new);
+    let runtime = runtime()?;
+    let stop = runtime.block_on(async { stop_signal() });
+    let stop = stop.map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
+    let (stopping, is_stopped) = signal::channel(false);
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let mut senders = Vec::new();
+    for (number, stream) in streams.into_iter().enumerate() {
+        let reporter = StreamReporter::new(stream.name.clone(), json.clone(), Arc::clone(&seen), number);
+        let (to, sources) = channel();
+        match (&stream.what, &follow, &cache) {
+            (What::Channel(name), Some(follow), Some(cache)) => {
+                let follower = Follower {
+                    stream: stream.name.clone(),
+                    store: follow.store.clone(),
+                    channel: name.clone(),
+                    trust: stream.trust.clone(),
+                    cache: Arc::clone(cache),
+                    temp_dir: temp_dir.clone(),
+                    poll: follow.poll,
+                    reporter: reporter.clone(),
+                };
+                let stop = is_stopped.clone();
+                // It may be in the middle of something long at the end, and is not waited for.
+                thread::spawn(move || follower.run(&to, &stop));
+            }
+            (What::Release(path, images), ..) => {
+                let release = ReleaseFile::open(path, Some(&stream.trust)).map_err(|error| told(error.into()))?;
+                let source = Source::open(release, images, &temp_dir, &mut |_| {}).map_err(told)?;
+                // It is received below, so nobody has gone.
+                let _ = to.send(source);
+            }
+            // The settings have both, or no stream with a channel.
+            (What::Channel(_), ..) => {}
+        }
+        let (stop, ended) = (is_stopped.clone(), ended.clone());
+        senders.push(thread::spawn(move || {
+            // Nobody waits for it once another stream has broken off.
+            let _ = ended.send(send(stream, sources, &reporter, stop));
+        }));
+    }
+    drop(ended);
+    let result = runtime.block_on(async {
+        tokio::select! {
+            () = stop => Ok(()),
+            ended = ends.recv() => ended.unwrap_or(Ok(())),
+        }
+    });
+    // They have receivers, which are here.
+    let _ = stopping.send(true);
+    for sender in senders {
+        // A thread that panicked has said so.
+        let _ = sender.join();
+    }
+    result
+}
+
+fn runtime() -> Result<Runtime, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))
+}
+
+/// Sends one stream, as soon as there is something to send, until it is to stop.
+fn send(
+    mut stream: Stream,
+    sources: Receiver<Source>,
+    reporter: &StreamReporter,
+    mut stop: signal::Receiver<bool>,
+) -> Result<(), CommandError> {
+    let name = stream.name.clone();
+    let named = |error: CommandError| error.within(format_args!("stream {name}"));
+    let runtime = runtime()?;
+    let mut sender = runtime.block_on(async { open(&stream) }).map_err(&named)?;
+    let Some(source) = first(&sources, &stop) else { return Ok(()) };
+    let mut event = ready(&source, &sender, &stream.groups, stream.pace, stream.notices.as_ref());
+    event.interface.clone_from(&stream.interface);
+    reporter.tell(&Event::Ready(event));
+    if let Some(notices) = &mut stream.notices {
+        for concern in notices.concerns(source.release().manifest(), driver::unix_now()) {
+            reporter.tell(&concern);
+        }
+    }
+    let course = Course {
+        layers: stream.groups.layers,
+        pace: stream.pace,
+        share: stream.share,
+        phase: Phase(getrandom::u32().unwrap_or_default()),
+    };
+    let no_length = || CommandError::failed("at this rate a cycle has no length for `sender`");
+    let mut carousel = course.carousel(source).ok_or_else(no_length).map_err(&named)?;
+    let next = Next { sources, carousel: Box::new(move |source| course.carousel(source)) };
+    let plan = Plan { pace: stream.pace, cycles: None, desk: None, notices: stream.notices.take(), next: Some(next) };
+    let stopped = async move {
+        // It ends with what it receives from: then all is to stop too.
+        let _ = stop.wait_for(|&stop| stop).await;
+    };
+    let mut tell = |event: &_| reporter.tell(event);
+    let end = runtime.block_on(driver::run(&mut carousel, &mut sender, plan, stopped, &mut tell));
+    end.map(drop).map_err(|error| named(broken_off(error)))
+}
+
+/// The first release to be sent; `None` if it is to stop before there is one.
+fn first(sources: &Receiver<Source>, stop: &signal::Receiver<bool>) -> Option<Source> {
+    while !*stop.borrow() {
+        match sources.recv_timeout(LOOK) {
+            Ok(source) => return Some(source),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    None
+}
+
+fn open(stream: &Stream) -> Result<Sender, CommandError> {
+    let interface = Interface::find(&stream.interface).map_err(CommandError::failed)?;
+    let options = SendOptions {
+        hops: stream.hops,
+        dscp: stream.dscp,
+        source_port: stream.source_port,
+        upper_groups: stream.groups.upper.clone(),
+        ..SendOptions::new(stream.groups.base, interface)
+    };
+    Sender::open(&options).map_err(not_opened)
+}

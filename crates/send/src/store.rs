@@ -1,0 +1,370 @@
+//! Where releases wait for head-ends: a folder or a bucket that publishers write and head-ends read (`spec/store.md`).
+//!
+//! A store is not trusted: what comes from it is verified as if anyone had made it. All that is asked of it is that a file appears
+//! whole or not at all, and that of two who create the same file one is told that it exists.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`mod@place`] | which store a text names |
+//! | [`mod@pointer`] | channels, and which release one names |
+//! | [`publish`] | puts a release under a channel |
+//! | [`gc`] | removes what no channel needs |
+
+pub mod gc;
+pub mod place;
+pub mod pointer;
+pub mod publish;
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::time::SystemTime;
+
+use futures_util::TryStreamExt as _;
+use object_store::path::Path;
+use object_store::{
+    Error, GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, WriteMultipart,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Runtime;
+
+/// Octets of a part of a large file. Stores take up to 10,000 parts and want 5 MiB at least: an image may have 16 GiB.
+const PART: usize = 8 << 20;
+
+/// Parts on their way at once.
+const PARTS: usize = 4;
+
+/// The folder of releases and images, under the names that receivers ask web servers for \[H-2\].
+pub const FILES: &str = "files";
+
+/// A store that can be read and written.
+#[derive(Debug)]
+pub struct Store {
+    /// As it was named; it holds no secret.
+    name: String,
+    inner: Box<dyn ObjectStore>,
+    prefix: Path,
+    /// Its own, since callers wait for each call.
+    runtime: Runtime,
+}
+
+/// A file in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, without the folder.
+    pub name: String,
+    /// Octets.
+    pub len: u64,
+    /// When it was written, by the store's clock.
+    pub written: SystemTime,
+}
+
+/// What a store did not do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The text names no store.
+    #[error("{text:?} names no store: {reason}")]
+    Name {
+        /// The text, without what may be a secret.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It cannot be reached, or refuses.
+    #[error("store {store}: {path}: {reason}")]
+    Access {
+        /// The store.
+        store: String,
+        /// What was asked for.
+        path: String,
+        /// What it said, without secrets.
+        reason: String,
+    },
+    /// A file there is not what its name or a channel says.
+    #[error("store {store}: {path} {reason}")]
+    Content {
+        /// The store.
+        store: String,
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file here cannot be read or written.
+    #[error("{what}")]
+    Local {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Stable word for this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Name { .. } => "store-name",
+            Self::Access { .. } => "store-access",
+            Self::Content { .. } => "store-content",
+            Self::Local { .. } => "local",
+        }
+    }
+}
+
+impl Store {
+    /// How it was named.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates a file of these octets; `false` if there is one already, which stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn create(&self, path: &str, octets: Vec<u8>) -> Result<bool, StoreError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let at = self.at(path);
+        match self.runtime.block_on(self.inner.put_opts(&at, PutPayload::from(octets), options)) {
+            Ok(_) => Ok(true),
+            Err(Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.failed(path, &error)),
+        }
+    }
+
+    /// The first octets of a file, `most` at most; `None` if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn read(&self, path: &str, most: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        let attempt = async {
+            let mut stream = self.inner.get_opts(&self.at(path), GetOptions::default()).await?.into_stream();
+            let mut octets = Vec::new();
+            while let Some(part) = stream.try_next().await? {
+                octets.extend_from_slice(part.get(..part.len().min(most - octets.len())).unwrap_or_default());
+                if octets.len() >= most {
+                    break;
+                }
+            }
+            Ok(octets)
+        };
+        self.found(path, self.runtime.block_on(attempt))
+    }
+
+    /// Octets of a file; `None` if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn len(&self, path: &str) -> Result<Option<u64>, StoreError> {
+        let len = self.runtime.block_on(self.inner.head(&self.at(path))).map(|meta| meta.size);
+        self.found(path, len)
+    }
+
+    /// The files in a folder and the folders in it, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn list(&self, folder: &str) -> Result<(Vec<Entry>, Vec<String>), StoreError> {
+        let listed = self.runtime.block_on(self.inner.list_with_delimiter(Some(&self.at(folder))));
+        let listed = listed.map_err(|error| self.failed(folder, &error))?;
+        let entry = |meta: object_store::ObjectMeta| {
+            Some(Entry {
+                name: meta.location.filename()?.to_owned(),
+                len: meta.size,
+                written: meta.last_modified.into(),
+            })
+        };
+        let folders = listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned));
+        Ok((listed.objects.into_iter().filter_map(entry).collect(), folders.collect()))
+    }
+
+    /// Puts a file whole, in place of what may be there; nothing of it is to be seen before. It must have this SHA-256.
+    ///
+    /// `advance` is given the octets read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing has changed then.
+    pub fn upload(
+        &self,
+        path: &str,
+        file: &File,
+        sha256: [u8; 32],
+        advance: &mut dyn FnMut(u64),
+    ) -> Result<(), StoreError> {
+        let failed = |error: Error| self.failed(path, &error);
+        self.runtime.block_on(async {
+            let upload = self.inner.put_multipart(&self.at(path)).await.map_err(failed)?;
+            let mut writer = WriteMultipart::new_with_chunk_size(upload, PART);
+            match self.write_parts(path, file, sha256, &mut writer, advance).await {
+                Ok(()) => writer.finish().await.map(drop).map_err(failed),
+                Err(error) => {
+                    // The first error is what matters; a store forgets parts that nothing came of.
+                    let _ = writer.abort().await;
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    async fn write_parts(
+        &self,
+        path: &str,
+        mut file: &File,
+        sha256: [u8; 32],
+        writer: &mut WriteMultipart,
+        advance: &mut dyn FnMut(u64),
+    ) -> Result<(), StoreError> {
+        let mut digest = Sha256::new();
+        let mut buf = vec![0; 256 << 10];
+        loop {
+            let count = file
+                .read(&mut buf)
+                .map_err(|source| StoreError::Local { what: format!("cannot read what goes to {path}"), source })?;
+            let octets = buf.get(..count).unwrap_or_default();
+            if octets.is_empty() {
+                break;
+            }
+            digest.update(octets);
+            writer.wait_for_capacity(PARTS).await.map_err(|error| self.failed(path, &error))?;
+            writer.write(octets);
+            advance(count as u64);
+        }
+        if <[u8; 32]>::from(digest.finalize()) == sha256 {
+            return Ok(());
+        }
+        Err(self.content(path, "was written to here while it was put there"))
+    }
+
+    /// Copies a file of the store of exactly `len` octets, and gives its SHA-256; it reads no more than one part beyond.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; also if there is no such file, or it has another length.
+    pub fn download(
+        &self,
+        path: &str,
+        len: u64,
+        to: &mut dyn std::io::Write,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<[u8; 32], StoreError> {
+        self.runtime.block_on(async {
+            let failed = |error: Error| self.failed(path, &error);
+            let got = self.inner.get_opts(&self.at(path), GetOptions::default()).await.map_err(failed)?;
+            if got.meta.size != len {
+                return Err(self.content(path, &format!("has {} octets, and {len} are expected", got.meta.size)));
+            }
+            let mut stream = got.into_stream();
+            let (mut digest, mut left) = (Sha256::new(), len);
+            while let Some(part) = stream.try_next().await.map_err(failed)? {
+                left = left
+                    .checked_sub(part.len() as u64)
+                    .ok_or_else(|| self.content(path, "is longer than it was said to be"))?;
+                to.write_all(&part)
+                    .map_err(|source| StoreError::Local { what: format!("cannot keep {path} here"), source })?;
+                digest.update(&part);
+                if stop() {
+                    return Err(self.content(path, "is wanted no more"));
+                }
+            }
+            if left == 0 { Ok(digest.finalize().into()) } else { Err(self.content(path, "ends early")) }
+        })
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn remove(&self, path: &str) -> Result<(), StoreError> {
+        match self.runtime.block_on(self.inner.delete(&self.at(path))) {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(path, &error)),
+        }
+    }
+
+    pub(crate) fn content(&self, path: &str, reason: &str) -> StoreError {
+        StoreError::Content { store: self.name.clone(), path: path.into(), reason: reason.into() }
+    }
+
+    fn at(&self, path: &str) -> Path {
+        path.split('/').fold(self.prefix.clone(), Path::join)
+    }
+
+    fn found<T>(&self, path: &str, result: Result<T, Error>) -> Result<Option<T>, StoreError> {
+        match result {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(path, &error)),
+        }
+    }
+
+    fn failed(&self, path: &str, error: &Error) -> StoreError {
+        StoreError::Access { store: self.name.clone(), path: path.into(), reason: told(error) }
+    }
+}
+
+/// An error with its causes, without what stands behind the `?` of a URL: that may be a key.
+fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            // Writing to a string does not fail.
+            let _ = write!(text, ": {more}");
+        }
+        cause = error.source();
+    }
+    without_queries(&text)
+}
+
+/// Cuts each URL in a text at its query.
+fn without_queries(text: &str) -> String {
+    let cut = |word: &str| match word.split_once('?') {
+        Some((url, _)) if url.contains("://") => format!("{url}?... "),
+        _ => word.to_owned(),
+    };
+    text.split_inclusive(char::is_whitespace).map(cut).collect()
+}
+
+/// Lower-case hexadecimal digits, as files in a store are named.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+/// SHA-256 of a file, from where it is read next.
+pub(crate) fn sha256_of(mut file: &File) -> std::io::Result<[u8; 32]> {
+    let mut digest = Sha256::new();
+    let mut buf = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buf)? {
+            0 => return Ok(digest.finalize().into()),
+            count => digest.update(buf.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_of_urls_are_not_told() {
+        let text = "error sending request for url (https://a.example/b?sig=secret&x=1) after 3 tries, why?";
+        let told = without_queries(text);
+        assert!(!told.contains("secret") && told.ends_with("why?"), "{told}");
+        assert!(told.contains("https://a.example/b?... after"), "{told}");
+    }
+}

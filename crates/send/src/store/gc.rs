@@ -1,0 +1,109 @@
+//! Removing what no channel needs: old pointers first, then files that nothing names.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use fleetcast_core::manifest::Manifest;
+use fleetcast_core::release::{HEAD_LEN, decode_head};
+use fleetcast_core::trust::{MAX_STATEMENT, Unverified, parse_unverified};
+
+use super::pointer::{Channel, Pointer};
+use super::{FILES, Store, StoreError, hex};
+
+/// What is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Newest pointers of each channel, at least one.
+    pub keep: usize,
+    /// Pointers no older than this, however many.
+    pub young: Duration,
+    /// Files that nothing names and that are no older than this: a publisher may be about to name them.
+    pub grace: Duration,
+}
+
+/// What is or would be removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Garbage {
+    /// Pointers, by channel and number.
+    pub pointers: Vec<(Channel, u64)>,
+    /// Files of releases and images, with their octets.
+    pub files: Vec<(String, u64)>,
+}
+
+/// Finds what is to be removed at `now`. Nothing is removed yet.
+///
+/// # Errors
+///
+/// [`StoreError`], also if a pointer or a release that is kept cannot be read: it would not be known what they need.
+pub fn find(store: &Store, retention: Retention, now: SystemTime) -> Result<Garbage, StoreError> {
+    // Files first: what a publisher puts later is not looked at.
+    let (files, _) = store.list(FILES)?;
+    let mut garbage = Garbage::default();
+    let mut needed = BTreeSet::new();
+    for channel in store.channels()? {
+        let numbers = store.numbers(&channel)?;
+        for (place, number) in numbers.iter().rev().copied().enumerate() {
+            let Some(pointer) = store.pointer(&channel, number)? else { continue };
+            let published = SystemTime::UNIX_EPOCH + Duration::from_secs(pointer.published.min(u64::from(u32::MAX)));
+            let is_young = !retention.young.is_zero() && age(published, now) <= retention.young;
+            if place < retention.keep.max(1) || is_young {
+                need(store, &pointer, &mut needed)?;
+            } else {
+                garbage.pointers.push((channel.clone(), number));
+            }
+        }
+    }
+    let unneeded = |entry: &super::Entry| !needed.contains(&entry.name) && age(entry.written, now) > retention.grace;
+    garbage.files = files.into_iter().filter(unneeded).map(|entry| (entry.name, entry.len)).collect();
+    Ok(garbage)
+}
+
+/// Removes it: pointers first, so that none ever names what is gone.
+///
+/// # Errors
+///
+/// [`StoreError`]; what is left is found again the next time.
+pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
+    for (channel, number) in &garbage.pointers {
+        store.unpoint(channel, *number)?;
+    }
+    for (name, _) in &garbage.files {
+        store.remove(&format!("{FILES}/{name}"))?;
+    }
+    Ok(())
+}
+
+/// Time since then; none if it is to come.
+fn age(then: SystemTime, now: SystemTime) -> Duration {
+    now.duration_since(then).unwrap_or_default()
+}
+
+/// Adds the files that a pointer needs.
+fn need(store: &Store, pointer: &Pointer, needed: &mut BTreeSet<String>) -> Result<(), StoreError> {
+    let manifest = manifest_of(store, pointer)?;
+    needed.extend(manifest.components.iter().map(|component| hex(&component.sha256)));
+    needed.insert(format!("{}.fleetcast", pointer.release()));
+    Ok(())
+}
+
+/// The manifest that a pointer names; whose it is, whoever uses it must verify.
+fn manifest_of(store: &Store, pointer: &Pointer) -> Result<Unverified<Manifest>, StoreError> {
+    let path = pointer.file();
+    let statement = statement_of(store, pointer)?;
+    let manifest: Unverified<Manifest> =
+        parse_unverified(&statement).map_err(|error| store.content(&path, &format!("is refused: {error}")))?;
+    if hex(manifest.payload_digest()) == pointer.release() {
+        Ok(manifest)
+    } else {
+        Err(store.content(&path, "has another manifest than its name says"))
+    }
+}
+
+/// The signed manifest in front of the release file that a pointer names.
+pub(crate) fn statement_of(store: &Store, pointer: &Pointer) -> Result<Vec<u8>, StoreError> {
+    let path = pointer.file();
+    let octets = store.read(&path, HEAD_LEN + MAX_STATEMENT)?.ok_or_else(|| store.content(&path, "is missing"))?;
+    let statement =
+        octets.split_first_chunk::<HEAD_LEN>().and_then(|(head, rest)| rest.get(..decode_head(*head).ok()?));
+    statement.map(<[u8]>::to_vec).ok_or_else(|| store.content(&path, "is no release file"))
+}

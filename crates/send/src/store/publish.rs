@@ -1,0 +1,180 @@
+//! Putting a release under a channel: images first, then the release file, last the pointer.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use super::pointer::{Channel, Pointer};
+use super::{FILES, Store, StoreError, hex, sha256_of};
+use crate::source::Source;
+
+/// Times that another publisher may be first before this one gives up.
+const TRIES: u32 = 16;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Number of the pointer.
+    pub number: u64,
+    /// Whether the channel named the release already, and nothing was changed.
+    pub is_unchanged: bool,
+    /// The sequence number of the release that the channel named before, if it named another.
+    pub before: Option<u64>,
+    /// Octets that were put into the store.
+    pub octets: u64,
+}
+
+/// Why a release was not published.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The store did not do what it was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The channel names a later release.
+    #[error("channel {channel} names sequence {named} (version {version}), and this release has sequence {offered}")]
+    Sequence {
+        /// The channel.
+        channel: Channel,
+        /// What it names.
+        named: u64,
+        /// Its version.
+        version: String,
+        /// What is to be published.
+        offered: u64,
+    },
+    /// The channel names another release of the same sequence number.
+    #[error("channel {channel} names another release with sequence {sequence}: devices take that for misuse of a key")]
+    Equivocation {
+        /// The channel.
+        channel: Channel,
+        /// The sequence number.
+        sequence: u64,
+    },
+    /// Others were first again and again.
+    #[error("others publish to channel {channel} all the time")]
+    Busy {
+        /// The channel.
+        channel: Channel,
+    },
+}
+
+/// Puts a release, which was checked when it was opened, into a store and under a channel, `now` seconds after the beginning of 1970.
+///
+/// Nobody sees anything of it before the pointer is there, and then all. Of two publishers at once the second one goes by what the first
+/// has published. A release with a lower sequence number than the channel's is refused unless `rollback`.
+///
+/// `progress` is given octets done, of so many.
+///
+/// # Errors
+///
+/// Any [`PublishError`]: the channel is as it was.
+pub fn publish(
+    store: &Store,
+    channel: &Channel,
+    source: &Source,
+    rollback: bool,
+    now: u64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Published, PublishError> {
+    let manifest = source.release().manifest();
+    let pointer = Pointer::new(manifest.payload_digest(), manifest.sequence, manifest.version.to_string(), now);
+    // Before the long work.
+    let next = Next::of(store, channel, &pointer, rollback)?;
+    let octets = put_files(store, source, &pointer, true, progress)?;
+    let mut next = next;
+    for _ in 0..TRIES {
+        let Next { number, before, is_unchanged } = next;
+        if is_unchanged || store.point(channel, number, &pointer)? {
+            // Old files that were there, and that nothing named until this moment, may have been removed as garbage.
+            put_files(store, source, &pointer, false, progress)?;
+            return Ok(Published { number, is_unchanged, before, octets });
+        }
+        next = Next::of(store, channel, &pointer, rollback)?;
+    }
+    Err(PublishError::Busy { channel: channel.clone() })
+}
+
+/// What is to be done to a channel.
+struct Next {
+    number: u64,
+    before: Option<u64>,
+    is_unchanged: bool,
+}
+
+impl Next {
+    fn of(store: &Store, channel: &Channel, pointer: &Pointer, rollback: bool) -> Result<Self, PublishError> {
+        let Some((number, named)) = store.newest(channel)? else {
+            return Ok(Self { number: 1, before: None, is_unchanged: false });
+        };
+        if named.release() == pointer.release() {
+            return Ok(Self { number, before: None, is_unchanged: true });
+        }
+        if named.sequence == pointer.sequence {
+            return Err(PublishError::Equivocation { channel: channel.clone(), sequence: named.sequence });
+        }
+        if named.sequence > pointer.sequence && !rollback {
+            return Err(PublishError::Sequence {
+                channel: channel.clone(),
+                named: named.sequence,
+                version: named.version,
+                offered: pointer.sequence,
+            });
+        }
+        Ok(Self { number: number + 1, before: Some(named.sequence), is_unchanged: false })
+    }
+}
+
+/// Puts what the store lacks of images and release file; gives the octets put. A release file of the right length is only
+/// compared if asked for.
+fn put_files(
+    store: &Store,
+    source: &Source,
+    pointer: &Pointer,
+    compare: bool,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<u64, PublishError> {
+    let manifest = source.release().manifest();
+    // Components may have the same image.
+    let images: BTreeMap<_, _> = manifest
+        .components
+        .iter()
+        .zip(source.image_paths())
+        .map(|(c, path)| (c.sha256, (c.geometry.size(), path)))
+        .collect();
+    let mut wanted = Vec::new();
+    for (sha256, (len, path)) in images {
+        let name = format!("{FILES}/{}", hex(&sha256));
+        // Whoever reads it compares its digest: here its length tells whether it is there.
+        if store.len(&name)? != Some(len) {
+            wanted.push((name, open(path)?, sha256, len));
+        }
+    }
+    let fails = |source| StoreError::Local { what: "cannot read the release file".into(), source };
+    let file = open(source.release().path())?;
+    let len = file.metadata().map_err(fails)?.len();
+    let sha256 = sha256_of(&file).map_err(fails)?;
+    // The same manifest may be signed by more keys than before: then the name is the same and the octets are not.
+    let there = store.len(&pointer.file())? == Some(len);
+    if !there || compare && !is_same(store, &pointer.file(), len, sha256)? {
+        wanted.push((pointer.file(), open(source.release().path())?, sha256, len));
+    }
+    let total = wanted.iter().map(|(.., len)| len).sum();
+    let mut done = 0;
+    for (name, file, sha256, _) in wanted {
+        store.upload(&name, &file, sha256, &mut |octets| {
+            done += octets;
+            progress(done, total);
+        })?;
+    }
+    Ok(total)
+}
+
+/// Whether a file of the store, of this length, has this SHA-256.
+fn is_same(store: &Store, path: &str, len: u64, sha256: [u8; 32]) -> Result<bool, StoreError> {
+    Ok(store.download(path, len, &mut std::io::sink(), &|| false)? == sha256)
+}
+
+fn open(path: &Path) -> Result<File, StoreError> {
+    File::open(path).map_err(|source| StoreError::Local { what: format!("cannot open {}", path.display()), source })
+}

@@ -1,0 +1,84 @@
+//! Settings of several streams, as `check-config` judges them.
+
+use std::fs;
+
+use fleetcast_netlab::command_line::{Done, Folder, shipped};
+
+use super::check::key;
+use super::fixture::PROGRAM;
+
+fn folder() -> Folder {
+    let folder = Folder::default();
+    fs::copy(key("release"), folder.path("release-key.pub.pem")).unwrap();
+    folder
+}
+
+fn check(folder: &Folder, text: &str) -> Done {
+    folder.write("send.toml", text);
+    Done::run(&mut folder.command(PROGRAM, &["check-config", "send.toml"]))
+}
+
+fn example() -> String {
+    fs::read_to_string(shipped("examples/send.toml")).unwrap()
+}
+
+#[test]
+fn the_example_is_good_and_so_is_what_it_shows() {
+    let folder = folder();
+    check(&folder, &example()).ok();
+    let apart = ["release", "images", "roots", "beacon", "packet-delay"];
+    let uncomment = |line: &str| match line.strip_prefix('#') {
+        Some(key) if key.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ') && !apart.contains(&key)) => {
+            key.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let all = example().lines().map(uncomment).collect::<Vec<_>>().join("\n");
+    assert!(all.contains("\nsender = ") && all.contains("\ncache-size = ") && all.contains("\nhops = "));
+    check(&folder, &all).ok();
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let folder = folder();
+    let example = example();
+    for (from, to, problem) in [
+        ("channel = ", "chanel = ", "unknown field `chanel`"),
+        ("#poll = \"30s\"", "poll = \"0s\"", "send.toml:20: poll: a store cannot be asked all the time"),
+        ("file:///srv/releases\"\n", "ftp://srv\"\n", "store: \"ftp://srv\" names no store"),
+        ("cache = \"/var/cache/fleetcast-send\"", "", "`cache` is missing"),
+        ("channel = \"stable\"", "channel = \"a/b\"", "channel: \"a/b\" is no channel"),
+        ("channel = \"stable\"", "", "either a `channel`, or a `release`"),
+        ("channel = \"stable\"", "channel = \"stable\"\nrelease = \"x\"", "either a `channel`, or a `release`"),
+        ("channel = \"stable\"", "release = \"x\"\nimages = [\"y\"]", "needs a `name`"),
+        ("trust = [", "beacon = \"b\"\ntrust = [", "either `trust`"),
+        ("trust = [\"release-key", "trust = [\"other-key", "other-key.pub.pem"),
+        ("group = \"239.255.70.67:4701\"", "group = \"239.255.70.67\"", "is no group and port"),
+        (
+            "group = \"239.255.70.67:4701\"",
+            "group = [\"239.1.1.1:1\", \"239.1.1.2:1\"]\nlayers = 3",
+            "2 groups for 3 layers",
+        ),
+        ("rate = \"20M\"", "rate = \"fast\"", "rate: \"fast\" is no rate"),
+        ("rate = \"20M\"", "rate = \"20M\"\npacket-delay = \"1ms\"", "either a `rate` or a `packet-delay`"),
+        ("rate = \"20M\"", "rate = \"unlimited\"\nsender = \"0/2\"", "`sender` needs a rate"),
+        ("#dscp = 0", "dscp = 64", "0 to 63"),
+    ] {
+        let text = example.replacen(from, to, 1);
+        assert_ne!(text, example, "{from}");
+        check(&folder, &text).failed(78, &[problem]);
+    }
+    check(&folder, "").failed(78, &["nothing would be sent"]);
+    let twice = format!("{example}\n{}", &example[example.find("[[stream]]").unwrap()..]);
+    check(&folder, &twice).failed(78, &["two streams have the name \"stable\""]);
+}
+
+#[test]
+fn a_file_takes_the_place_of_flags() {
+    let folder = folder();
+    let run = |args: &[&str]| Done::run(&mut folder.command(PROGRAM, args));
+    run(&["run", "--config", "send.toml"]).failed(78, &["cannot read it"]);
+    run(&["run", "--config", "send.toml", "--interface", "lo"]).failed(2, &["cannot be used with"]);
+    run(&["run"]).failed(2, &[]);
+    run(&["run", "--json"]).failed(2, &[]);
+}

@@ -1,0 +1,132 @@
+//! `publish`, `channels` and `gc`, as a user runs them.
+
+use std::fs;
+
+use fleetcast_netlab::command_line::{Done, Folder};
+use serde_json::Value;
+
+use super::check::key;
+use super::fixture::Release;
+
+fn publish(release: &Release, args: &[&str]) -> Done {
+    let trust = key("release");
+    let all = [&["--store", "store", "--channel", "stable", "--trust", &trust][..], args].concat();
+    Done::run(&mut release.send("publish", &all))
+}
+
+fn with_store(name: &str) -> Release {
+    let release = Release::of(name);
+    fs::create_dir(release.path("store")).unwrap();
+    release
+}
+
+fn json(done: Done) -> Value {
+    serde_json::from_str(&done.ok().stdout).unwrap()
+}
+
+fn channels(folder: &Folder, args: &[&str]) -> Vec<Value> {
+    let all = [&["channels", "--store", "store", "--json"][..], args].concat();
+    let told = json(Done::run(&mut folder.command(super::fixture::PROGRAM, &all)));
+    told["pointers"].as_array().unwrap().clone()
+}
+
+fn names(release: &Release, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(release.path("store").join(folder)).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_published_is_there_once_and_the_second_time_nothing_is_done() {
+    let release = with_store("ok-three-components");
+    assert!(channels(&release.folder, &[]).is_empty());
+    let first = json(publish(&release, &["--json"]));
+    assert_eq!((&first["number"], &first["unchanged"]), (&1.into(), &false.into()));
+    let files = names(&release, "files");
+    assert_eq!(files.len(), 4, "{files:?}");
+    assert!(files.contains(&format!("{}.fleetcast", first["release"].as_str().unwrap())));
+    let again = json(publish(&release, &["--json"]));
+    assert_eq!((&again["number"], &again["unchanged"], &again["octets"]), (&1.into(), &true.into(), &0.into()));
+    publish(&release, &[]).ok();
+    let told = channels(&release.folder, &[]);
+    assert_eq!((told.len(), &told[0]["channel"], &told[0]["number"]), (1, &"stable".into(), &1.into()));
+    assert_eq!(told, channels(&release.folder, &["--channel", "stable"]));
+    // What is lost is put again, though the channel names it.
+    fs::remove_file(release.path("store/files").join(&files[0])).unwrap();
+    assert_ne!(json(publish(&release, &["--json"]))["octets"], 0);
+    assert_eq!((names(&release, "files"), names(&release, "channels/stable").len()), (files, 1));
+}
+
+#[test]
+fn what_does_not_verify_is_not_published() {
+    let release = with_store("ok-small");
+    let bare = ["--store", "store", "--channel", "stable"];
+    Done::run(&mut release.send("publish", &bare)).failed(2, &["what is published must be verified", "--trust"]);
+    let stranger = key("other");
+    Done::run(&mut release.send("publish", &[&bare[..], &["--trust", &stranger]].concat()))
+        .failed(3, &["0 valid signatures by trusted keys"]);
+    release.flip("rootfs.img", 100);
+    publish(&release, &[]).failed(3, &["rootfs.img is not the one"]);
+    assert_eq!(fs::read_dir(release.path("store")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_that_is_none_is_told_and_secrets_are_not() {
+    let release = Release::of("ok-small");
+    publish(&release, &[]).failed(1, &["store store", "hint: a folder must exist"]);
+    let channels = |store: &str| Done::run(&mut release.command(&["channels", "--store", store]));
+    for (store, part) in [("s3://key:secret@bucket/x", "environment"), ("ftp://host/x", "file, s3, gs, az")] {
+        let done = channels(store).failed(2, &[part]);
+        assert!(!done.stderr.contains("secret") || done.stderr.matches("secret").count() == 1, "{}", done.stderr);
+    }
+    #[cfg(not(feature = "cloud"))]
+    channels("s3://bucket/x").failed(2, &["built without buckets"]);
+}
+
+#[test]
+fn the_sequence_rises_unless_told_otherwise() {
+    let release = with_store("ok-small");
+    let sequence = json(publish(&release, &["--json"]))["sequence"].as_u64().unwrap();
+    // As another publisher would have written it.
+    let pointer = |number: u64, digest: &str, sequence: u64| {
+        let text =
+            format!(r#"{{"v":1,"release":"{}","sequence":{sequence},"version":"9","published":1}}"#, digest.repeat(32));
+        release.folder.write(&format!("store/channels/stable/{number:010}.json"), text);
+    };
+    pointer(2, "0a", sequence + 5);
+    publish(&release, &[]).failed(3, &["names sequence", "hint: sign it with a higher sequence number; --rollback"]);
+    assert_eq!(json(publish(&release, &["--rollback", "--json"]))["number"], 3);
+    pointer(4, "0b", sequence);
+    publish(&release, &["--rollback"]).failed(3, &["another release with sequence", "misuse of a key"]);
+    pointer(5, "zz", 1);
+    publish(&release, &[]).failed(3, &["0000000005.json names no release"]);
+}
+
+#[test]
+fn garbage_goes_and_what_a_channel_needs_stays() {
+    let release = with_store("ok-three-components");
+    publish(&release, &[]).ok();
+    let kept = names(&release, "files");
+    release.folder.write("store/files/old", "old");
+    // An older pointer, whose release is gone.
+    let first = release.path("store/channels/stable/0000000001.json");
+    let text = fs::read_to_string(&first).unwrap();
+    release.folder.write("store/channels/stable/0000000002.json", &text);
+    release.folder.write("store/channels/stable/0000000001.json", text.replace(&text[19..30], &"0".repeat(11)));
+    let gc =
+        |args: &[&str]| Done::run(&mut release.command(&[&["gc", "--store", "store", "--json"][..], args].concat()));
+    // It is kept, and so must be what it names.
+    gc(&["--keep", "2", "--grace", "0"]).failed(3, &["is missing"]);
+    let young = json(gc(&["--keep", "1"]));
+    assert_eq!((&young["files"], &young["pointers"][0]), (&Value::Array(vec![]), &"stable/1".into()));
+    release.folder.write("store/channels/stable/0000000001.json", &text);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let dry = json(gc(&["--keep", "1", "--grace", "0", "--dry-run"]));
+    assert_eq!((&dry["removed"], &dry["files"][0], &dry["octets"]), (&false.into(), &"old".into(), &3.into()));
+    assert!(release.path("store/files/old").exists());
+    let days = json(gc(&["--keep", "1", "--grace", "0", "--keep-days", "1", "--dry-run"]));
+    assert_eq!(days["pointers"], Value::Array(vec![]), "published today");
+    assert_eq!(json(gc(&["--keep", "1", "--grace", "0"]))["files"], dry["files"]);
+    assert_eq!((names(&release, "files"), names(&release, "channels/stable")), (kept, vec!["0000000002.json".into()]));
+}
