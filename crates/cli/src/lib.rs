@@ -2,7 +2,7 @@
 //!
 //! [`command`] has errors, exit codes and output; [`keys`] loads public keys; [`release`] opens release files; [`identity`]
 //! turns names into the UUIDs of manifests; [`lines`] tells events to a reader that may be slow; [`quantity`] reads sizes and
-//! rates. It knows nothing of sockets, storage or signing.
+//! rates; [`service`] tells a service manager how a daemon does. It knows nothing of sockets, storage or signing.
 
 pub mod command;
 pub mod identity;
@@ -10,6 +10,8 @@ pub mod keys;
 pub mod lines;
 pub mod quantity;
 pub mod release;
+pub mod service;
 
 pub use command::{CommandError, ErrorKind, note, out, out_json, run, warn};
 pub use lines::Lines;
+pub use service::Service;

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
-use fleetcast_cli::{Lines, note, warn};
+use fleetcast_cli::{Lines, Service, note, warn};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::events::{Event, Line, Progress};
+use crate::events::{Chunks, Event, Line, Progress};
 use crate::ledger::Ledger;
 use crate::repair::Counts;
 
@@ -27,6 +27,7 @@ pub struct Reporter {
     /// The newest refusals and alarms. Anyone can make more statements of one genuine payload by adding signatures, and
     /// each comes here anew.
     told: VecDeque<Event>,
+    service: Service,
     pub(crate) ledger: Ledger,
 }
 
@@ -57,7 +58,12 @@ impl Reporter {
         } else {
             Form::Plain
         };
-        Self { form, chunk: 0.0, last: None, told: VecDeque::new(), ledger: Ledger::default() }
+        Self::with(form)
+    }
+
+    fn with(form: Form) -> Self {
+        let (told, service, ledger) = (VecDeque::new(), Service::of_environment(), Ledger::default());
+        Self { form, chunk: 0.0, last: None, told, service, ledger }
     }
 
     /// Tells an event. As JSON it never waits long for its reader: progress is dropped if too much waits already.
@@ -67,6 +73,11 @@ impl Reporter {
             return;
         }
         self.ledger.note(event);
+        match event {
+            Event::Ready { .. } => self.service.ready(),
+            Event::Stopped { .. } => self.service.stopping(),
+            _ => {}
+        }
         if let Event::Begin { needed, octets, .. } = event {
             self.chunk = *octets as f64 / (*needed).max(1) as f64;
             self.last = None;
@@ -108,6 +119,14 @@ impl Reporter {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Tells the service manager that the loop turns, and how far what is being received is; to be called about once a second.
+    pub(crate) fn turns(&self, chunks: Option<Chunks>) {
+        match chunks {
+            Some(chunks) => self.service.turns(format_args!("receiving: {chunks}")),
+            None => self.service.turns("waiting for a release"),
         }
     }
 
@@ -162,12 +181,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::events::{Chunks, Traffic};
+    use crate::events::Traffic;
 
     #[test]
     fn each_refusal_is_told_once_and_few_are_remembered() {
-        let mut reporter =
-            Reporter { form: Form::Plain, chunk: 0.0, last: None, told: VecDeque::new(), ledger: Ledger::default() };
+        let mut reporter = Reporter::with(Form::Plain);
         let refused = |sequence| Event::Refused { sequence, code: "rollback", reason: "below 7".into() };
         assert!(!reporter.is_repeated(&refused(1)) && reporter.is_repeated(&refused(1)));
         assert!((2..1000).all(|sequence| !reporter.is_repeated(&refused(sequence))));
