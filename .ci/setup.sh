@@ -73,9 +73,9 @@ need_python() {
   PYTHON=/usr/bin/python3
 }
 
-# need_venv PACKAGE==VERSION...: Python packages, in a virtual environment under the target folder, where tests look for it.
+# need_venv PACKAGE==VERSION...: Python packages, in a virtual environment: $VENV, or else under the target folder, where tests look for it.
 need_venv() {
-  local venv="${CARGO_TARGET_DIR:-$PWD/target}/venv"
+  local venv="${VENV:-${CARGO_TARGET_DIR:-$PWD/target}/venv}"
   need_python ensurepip:python3-venv
   [ "$(cat "$venv/packages" 2>/dev/null)" != "$*" ] || return 0
   say "installing $* in $venv"

@@ -112,7 +112,7 @@ fn wrong_receivers_fail_by_the_rules_that_they_break() {
         let rules = report::rules(&played).into_iter();
         let broken: BTreeSet<_> = rules.filter(|(_, verdict)| *verdict == Verdict::Failed).map(|(id, _)| id).collect();
         let cited = played.iter().find(|one| is_failed(one)).unwrap().case.requirements;
-        assert_eq!(broken, BTreeSet::from_iter(cited.iter().copied()), "{fault}");
+        assert_eq!(broken, cited.iter().copied().collect(), "{fault}");
     }
 }
 

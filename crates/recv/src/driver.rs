@@ -216,6 +216,7 @@ impl Run {
                 _ = signals.terminate.recv() => return Ok(End::Terminate),
                 () = &mut timeout, if options.timeout.is_some() => return Ok(End::Timeout),
                 _ = second.tick() => {
+                    reporter.turns(self.device.chunks());
                     self.device.write_out()?;
                     for _ in 0..LEAST_REUSE {
                         if let Some(end) = self.reuse(config, options, reporter)? {

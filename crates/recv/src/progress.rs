@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
-use fleetcast_cli::{Lines, note, warn};
+use fleetcast_cli::{Lines, Service, note, warn};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::events::{Event, Line, Progress};
+use crate::events::{Chunks, Event, Line, Progress};
 use crate::ledger::Ledger;
 use crate::repair::Counts;
 
@@ -33,6 +33,7 @@ pub struct Reporter {
     told: VecDeque<Event>,
     /// How many were told of each kind.
     pub(crate) counts: BTreeMap<&'static str, u64>,
+    service: Service,
     pub(crate) ledger: Ledger,
 }
 
@@ -68,8 +69,8 @@ impl Reporter {
 
     fn with(form: Form) -> Self {
         let (told, counts) = (VecDeque::new(), COUNTED.map(|kind| (kind, 0)).into());
-        let ledger = Ledger::default();
-        Self { form, chunk: 0.0, last: None, told, counts, ledger }
+        let (service, ledger) = (Service::of_environment(), Ledger::default());
+        Self { form, chunk: 0.0, last: None, told, counts, service, ledger }
     }
 
     /// Tells an event. As JSON it never waits long for its reader: progress is dropped if too much waits already.
@@ -80,6 +81,11 @@ impl Reporter {
         }
         self.ledger.note(event);
         *self.counts.entry(event.kind()).or_default() += 1;
+        match event {
+            Event::Ready { .. } => self.service.ready(),
+            Event::Stopped { .. } => self.service.stopping(),
+            _ => {}
+        }
         if let Event::Begin { needed, octets, .. } = event {
             self.chunk = *octets as f64 / (*needed).max(1) as f64;
             self.last = None;
@@ -121,6 +127,14 @@ impl Reporter {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Tells the service manager that the loop turns, and how far what is being received is; to be called about once a second.
+    pub(crate) fn turns(&self, chunks: Option<Chunks>) {
+        match chunks {
+            Some(chunks) => self.service.turns(format_args!("receiving: {chunks}")),
+            None => self.service.turns("waiting for a release"),
         }
     }
 
@@ -175,7 +189,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::events::{Chunks, Traffic};
+    use crate::events::Traffic;
 
     #[test]
     fn each_refusal_is_told_once_and_few_are_remembered() {

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fleetcast_cli::Lines;
+use fleetcast_cli::{Lines, Service};
 use fleetcast_core::beacon::Beacon;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -249,9 +249,15 @@ pub(crate) fn json_line(event: &impl Serialize) -> String {
     serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default()
 }
 
-/// Where events go.
+/// Where events go, and the service manager that is told how it goes.
 #[derive(Debug)]
-pub enum Reporter {
+pub struct Reporter {
+    form: Form,
+    service: Service,
+}
+
+#[derive(Debug)]
+enum Form {
     /// JSON lines on stdout.
     Json(Lines),
     /// A bar on the terminal, lines around it.
@@ -264,25 +270,32 @@ impl Reporter {
     /// JSON if asked for, a bar if stderr is a terminal, else lines.
     #[must_use]
     pub fn new(json: bool) -> Self {
-        if json {
-            Self::Json(Lines::new())
+        let form = if json {
+            Form::Json(Lines::new())
         } else if std::io::stderr().is_terminal() {
-            Self::Terminal(bar(Some(STEPS), "{msg:>12} [{bar:30}] {percent:>3} %  {prefix}"))
+            Form::Terminal(bar(Some(STEPS), "{msg:>12} [{bar:30}] {percent:>3} %  {prefix}"))
         } else {
-            Self::Lines
-        }
+            Form::Lines
+        };
+        Self { form, service: Service::of_environment() }
     }
 
     /// Tells an event. As JSON, the ones like which another will follow are dropped while a reader of stdout does not read:
     /// it does not stop the carousel.
     pub fn tell(&self, event: &Event) {
-        match self {
-            Self::Json(lines) => {
+        match event {
+            Event::Ready(_) => self.service.ready(),
+            Event::Progress(progress) => self.service.turns(progress),
+            Event::Stopped { .. } => self.service.stopping(),
+            _ => {}
+        }
+        match &self.form {
+            Form::Json(lines) => {
                 let line = json_line(event);
                 if event.is_passing() { lines.offer(line) } else { lines.send(line) }
             }
-            Self::Terminal(bar) => tell_beside(bar, event),
-            Self::Lines => tell_line(event, ""),
+            Form::Terminal(bar) => tell_beside(bar, event),
+            Form::Lines => tell_line(event, ""),
         }
     }
 }
@@ -421,6 +434,13 @@ impl fmt::Display for Ready {
         }
         self.beacon.map_or(Ok(()), |beacon| write!(f, ", {beacon}"))?;
         self.nack.as_ref().map_or(Ok(()), |at| write!(f, "\nanswering requests to {at}"))
+    }
+}
+
+/// `cycle 3, 10.00 Mbit/s, ...`
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cycle {}, {}, {}", self.cycles + 1, Rate(self.rate), self.sent)
     }
 }
 

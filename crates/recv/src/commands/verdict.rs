@@ -22,9 +22,16 @@ use crate::events::Release;
 Examples:
   fleetcast-recv commit --config /etc/fleetcast/recv.toml
 
+  At each start of the device that went well:
+    fleetcast-recv commit --if-on-trial --config /etc/fleetcast/recv.toml
+
 Exit codes: 0 committed, 1 nothing is on trial, it does not run yet, or it failed; 78 wrong settings."
 )]
 pub(super) struct CommitArgs {
+    /// Be content if nothing is on trial
+    #[arg(long)]
+    if_on_trial: bool,
+
     #[command(flatten)]
     common: Common,
 }
@@ -63,9 +70,10 @@ struct Common {
 #[derive(Serialize)]
 struct Verdict {
     v: u8,
-    /// `committed` or `given-up`.
+    /// `committed`, `given-up` or `nothing`.
     done: &'static str,
-    release: Release,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<Release>,
     /// The device must be restarted.
     restart: bool,
 }
@@ -74,8 +82,10 @@ impl CommitArgs {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let (config, mut state) = self.common.open()?;
         let backend = config.install.backend(&RealFs, &config.targets);
-        let release = backend.commit(&mut state).map_err(explain)?;
-        self.common.tell("committed", &release, false)
+        match backend.commit(&mut state) {
+            Err(Fault::NoTrial) if self.if_on_trial => self.common.tell_nothing(),
+            done => self.common.tell("committed", &done.map_err(explain)?, false),
+        }
     }
 }
 
@@ -98,10 +108,18 @@ impl Common {
     fn tell(&self, done: &'static str, release: &ReleaseId, restart: bool) -> Result<(), CommandError> {
         let release = Release::from(release);
         if self.json {
-            return out_json(&Verdict { v: 1, done, release, restart });
+            return out_json(&Verdict { v: 1, done, release: Some(release), restart });
         }
         let restart = if restart { ", and runs until the device is restarted" } else { "" };
         note(format_args!("{} {release}{restart}", done.replace('-', " ")));
+        Ok(())
+    }
+
+    fn tell_nothing(&self) -> Result<(), CommandError> {
+        if self.json {
+            return out_json(&Verdict { v: 1, done: "nothing", release: None, restart: false });
+        }
+        note("nothing is on trial");
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::IsTerminal;
 
-use fleetcast_cli::Lines;
+use fleetcast_cli::{Lines, Service};
 use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use serde::Serialize;
 
@@ -121,9 +121,15 @@ pub struct Progress {
     pub totals: Totals,
 }
 
-/// Where events go.
+/// Where events go, and the service manager that is told how it goes.
 #[derive(Debug)]
-pub enum Reporter {
+pub struct Reporter {
+    form: Form,
+    service: Service,
+}
+
+#[derive(Debug)]
+enum Form {
     /// JSON lines on stdout.
     Json(Lines),
     /// A line on the terminal that changes, other lines above it.
@@ -136,29 +142,36 @@ impl Reporter {
     /// JSON if asked for, a line that changes if stderr is a terminal, else lines.
     #[must_use]
     pub fn new(json: bool) -> Self {
-        if json {
-            return Self::Json(Lines::new());
-        }
-        if !std::io::stderr().is_terminal() {
-            return Self::Lines;
-        }
-        Self::Terminal(bar(None, "{msg}"))
+        let form = if json {
+            Form::Json(Lines::new())
+        } else if std::io::stderr().is_terminal() {
+            Form::Terminal(bar(None, "{msg}"))
+        } else {
+            Form::Lines
+        };
+        Self { form, service: Service::of_environment() }
     }
 
     /// Tells an event. As JSON, the ones like which another will follow are dropped while a reader of stdout does not read.
     pub fn tell(&self, event: &Event) {
-        match (self, event) {
-            (Self::Json(lines), _) => {
+        match event {
+            Event::Ready(_) => self.service.ready(),
+            Event::Progress(progress) => self.service.turns(progress),
+            Event::Stopped { .. } => self.service.stopping(),
+            _ => {}
+        }
+        match (&self.form, event) {
+            (Form::Json(lines), _) => {
                 let line = json_line(event);
                 if let Event::Progress(_) = event { lines.offer(line) } else { lines.send(line) }
             }
-            (Self::Terminal(bar), Event::Progress(progress)) => bar.set_message(progress.to_string()),
-            (Self::Terminal(bar), Event::Stopped { .. }) => {
+            (Form::Terminal(bar), Event::Progress(progress)) => bar.set_message(progress.to_string()),
+            (Form::Terminal(bar), Event::Stopped { .. }) => {
                 bar.finish_and_clear();
                 tell_line(event);
             }
-            (Self::Terminal(bar), _) => bar.suspend(|| tell_line(event)),
-            (Self::Lines, _) => tell_line(event),
+            (Form::Terminal(bar), _) => bar.suspend(|| tell_line(event)),
+            (Form::Lines, _) => tell_line(event),
         }
     }
 }

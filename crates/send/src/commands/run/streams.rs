@@ -4,12 +4,13 @@
 //! again.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use fleetcast_cli::{CommandError, Lines};
+use fleetcast_cli::{CommandError, Lines, Service};
 use fleetcast_net::{Interface, SendOptions, Sender};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch as signal};
@@ -79,12 +80,26 @@ pub(super) fn run(config: &Path, json: bool, watch: &WatchArgs) -> Result<(), Co
         }));
     }
     drop(ended);
+    let service = Service::of_environment();
+    service.ready();
     let result = runtime.block_on(async {
-        tokio::select! {
-            () = stop => Ok(()),
-            ended = ends.recv() => ended.unwrap_or(Ok(())),
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                ended = ends.recv() => return ended.unwrap_or(Ok(())),
+                _ = second.tick() => {
+                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    if seen.state().all_turn() {
+                        service.turns(seen.state());
+                        seen.beat();
+                    }
+                }
+            }
         }
     });
+    service.stopping();
     // They have receivers, which are here.
     let _ = stopping.send(true);
     for sender in senders {
