@@ -123,6 +123,7 @@ impl Place {
     }
 
     #[cfg(feature = "cloud")]
+    #[expect(clippy::unused_self, reason = "its twin without the feature tells what was asked for")]
     fn bucket(
         &self,
         cloud: Cloud,
