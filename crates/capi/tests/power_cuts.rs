@@ -234,7 +234,6 @@ fn live(disk: &Shared, air: &Air, is_given_up: bool, sure: &mut Sure) -> Result<
             device.tick(now(at), Some(UNIX))?;
         }
         assert_eq!(device.root(), 2);
-        // Some releases are decided on in an earlier life, of which the answer was lost.
         assert_eq!(device.phase(), Phase::Complete);
         device.prove(now(air.packets.len()), Some(UNIX))?;
         let image = disk.0.borrow().areas[&(Area::Image, 0)].now();
