@@ -168,8 +168,13 @@ fn air() -> Air {
         let (mut packet, cycle) = (Vec::new(), release.carousel.schedule().cycle());
         // A fifth is lost.
         let slots = (0..2 * cycle).filter(|slot| *slot == 0 || slot % 5 != 1);
-        let taken = slots.filter_map(|slot| release.carousel.packet(slot, 0, &mut packet).then(|| packet.clone()));
-        taken.collect::<Vec<_>>()
+        let mut taken = Vec::new();
+        for slot in slots {
+            if release.carousel.packet(slot, 0, &mut packet) {
+                taken.push(packet.clone());
+            }
+        }
+        taken
     };
     let (newest, older) = (release(INSTALLED), release(INSTALLED - 1));
     let statement = |kind, number, statement: &[u8]| {
