@@ -64,6 +64,10 @@ pub(super) struct Layer {
 impl Layer {
     /// Takes a count; of a packet that was dropped it shows no loss, but that this one was not lost.
     fn note(&mut self, count: u32, is_dropped: bool) {
+        // The first of all is not to be one that anyone can have sent.
+        if self.last.is_none() && is_dropped {
+            return;
+        }
         let gap = count.wrapping_sub(self.last.unwrap_or(count.wrapping_sub(1))) & COUNT_MASK;
         match gap {
             // A capture on several interfaces has it twice.
@@ -169,7 +173,9 @@ mod tests {
     #[test]
     fn packets_that_are_dropped_show_no_loss_and_are_not_lost() {
         let mut layer = Layer::default();
-        for (count, is_dropped) in [(1, false), (2, true), (3, false), (900, true), (4, false), (6, false)] {
+        for (count, is_dropped) in
+            [(9000, true), (1, false), (2, true), (3, false), (900, true), (4, false), (6, false)]
+        {
             layer.note(count, is_dropped);
         }
         assert_eq!((layer.sent, layer.came), (6, 5));

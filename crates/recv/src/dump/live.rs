@@ -82,6 +82,8 @@ pub(crate) async fn listen(
         let each = receivers.iter_mut().map(|(group, receiver)| Box::pin(hear(&state, *group, receiver)));
         let mut each: Vec<_> = each.collect();
         let mut all = std::pin::pin!(poll_fn(|cx| {
+            // Each is the first in turn: a group that is flooded keeps the others from nothing.
+            each.rotate_left(1);
             let ended = each.iter_mut().find_map(|one| match one.as_mut().poll(cx) {
                 Poll::Ready(error) => Some(error),
                 Poll::Pending => None,

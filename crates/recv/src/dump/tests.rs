@@ -339,6 +339,26 @@ fn floods_of_senders_sessions_and_statements_find_their_bounds() {
     assert!(report.sessions[0].vouched.verified);
 }
 
+#[test]
+fn signatures_are_verified_up_to_a_budget_and_pages_are_kept_up_to_a_bound() {
+    let manifest = packets(&release(&["release"], 1), 0..3).remove(0);
+    let forged = |octet: u8| [&manifest[..manifest.len() - 1], &[manifest[manifest.len() - 1] ^ octet]].concat();
+    let report = dump(Some(trust()), &(1..=100).map(forged).collect::<Vec<_>>()).report();
+    let verdicts = &report.senders[0].verdicts;
+    assert_eq!((verdicts.dropped["threshold"], verdicts.unjudged["budget"]), (64, 36));
+
+    let parameters = Parameters { size: 64 * 8 * 300, chunk: 64, cell: 8, repair: 0, digest: 16, cap_len: 16 };
+    let image = (0..64 * 8 * 300_u32).flat_map(|i| i.to_be_bytes()[3..].to_vec()).collect();
+    let long =
+        Release::signed_by(&["release"], &facts(1), vec![("rootfs", image, Geometry::new(&parameters).unwrap())]);
+    let all = packets(&long, 0..5000);
+    let first = all.iter().position(|packet| packet[3] == 1).unwrap();
+    let pages = all.iter().filter(|packet| packet[3] == 1).take(300).cloned();
+    let early = [all[0].clone(), all[first].clone(), all[first + 1].clone()].into_iter();
+    let report = dump(Some(trust()), &early.chain(pages).chain([all[first + 1].clone()]).collect::<Vec<_>>()).report();
+    assert_eq!((report.sessions[0].chunks, report.senders[0].verdicts.unjudged["no-page"]), (1, 1));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
