@@ -71,7 +71,7 @@ inside find / -xdev \( -path /proc -o -path /run -o -path /var/log -o -path /var
 
 say "== install"
 inside sh -c 'apt-get install --yes --quiet=2 /packages/*.deb' >"$work/apt" 2>&1 || { cat "$work/apt" >&2; die "apt"; }
-for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-beacon.timer; do
+for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-beacon.timer; do
   [ "$(inside systemctl is-enabled "$unit" || true)" = disabled ] || die "$unit is enabled before it has settings"
 done
 for program in fleetcast-recv fleetcast-send fleetcast-sign; do
@@ -81,9 +81,9 @@ for program in fleetcast-recv fleetcast-send fleetcast-sign; do
 done
 
 say "== units: verify, exposure"
-units=(fleetcast-recv.service fleetcast-commit.service fleetcast-send@.service fleetcast-beacon.service fleetcast-beacon.timer)
+units=(fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-send@.service fleetcast-beacon.service fleetcast-beacon.timer)
 inside systemd-analyze verify --man=no "${units[@]}"
-for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-send@test.service fleetcast-beacon.service; do
+for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-send@test.service fleetcast-beacon.service; do
   inside systemd-analyze security --no-pager --threshold="$limit" "$unit" | tail -1
 done
 
@@ -143,6 +143,25 @@ EOF
   inside journalctl --no-pager --quiet --unit "$unit" | grep -m1 'Watchdog timeout'
 done
 
+say "== a head-end follows a channel"
+inside sh -e <<'EOF'
+systemctl stop fleetcast-send@test.service
+cd /srv/fleetcast
+fleetcast-sign create --key /root/key.pem --vendor acme.example --class board-a --version 1.1 --sequence 2 \
+  --image app=app.img --out 1.1.fleetcast >/dev/null 2>&1
+install -d /srv/releases
+fleetcast-send publish 1.1.fleetcast --image app=app.img --trust /etc/fleetcast/release-key.pub.pem \
+  --store /srv/releases --channel stable
+sed -i 's|^interface = .*|interface = "lo"|' /etc/fleetcast/send.toml
+fleetcast-send check-config /etc/fleetcast/send.toml
+systemctl start fleetcast-send.service
+EOF
+has_installed() { inside fleetcast-recv status --config /etc/fleetcast/recv.toml | grep -q "^installed  $1"; }
+until_true 60 "release 1.1" has_installed 1.1
+until_true 5 "the status of fleetcast-send.service" has_status fleetcast-send.service
+say "fleetcast-send.service: $(property fleetcast-send.service StatusText)"
+inside systemctl stop fleetcast-send.service
+
 say "== wrong settings are not tried again"
 inside sh -c 'systemctl stop fleetcast-recv.service; echo nonsense = 1 >>/etc/fleetcast/recv.toml; ! systemctl start fleetcast-recv.service' 2>/dev/null
 sleep 2
@@ -152,7 +171,6 @@ done
 
 say "== slots, as the superuser: a release on trial is committed once a start was good"
 inside sh -e <<'EOF'
-systemctl stop fleetcast-send@test.service
 sed -i '/^nonsense/d; s|^path = "/data/app.img"|slots = ["/data/app-a.img", "/data/app-b.img"]|' /etc/fleetcast/recv.toml
 cat >>/etc/fleetcast/recv.toml <<'CONF'
 [boot]
@@ -166,10 +184,10 @@ echo a ok 0 a >/data/boot/slots
 for unit in fleetcast-recv.service fleetcast-commit.service; do
   install -D -m 644 /usr/share/doc/fleetcast-recv/examples/root.conf "/etc/systemd/system/$unit.d/root.conf"
 done
-sed -i 's|1\.0\.fleetcast|1.1.fleetcast|' /etc/fleetcast/send/test.conf
+sed -i 's|1\.0\.fleetcast|1.2.fleetcast|' /etc/fleetcast/send/test.conf
 cd /srv/fleetcast
-fleetcast-sign create --key /root/key.pem --vendor acme.example --class board-a --version 1.1 --sequence 2 \
-  --image app=app.img --out 1.1.fleetcast >/dev/null 2>&1
+fleetcast-sign create --key /root/key.pem --vendor acme.example --class board-a --version 1.2 --sequence 3 \
+  --image app=app.img --out 1.2.fleetcast >/dev/null 2>&1
 systemctl daemon-reload
 systemctl start fleetcast-commit.service
 systemctl start fleetcast-recv.service fleetcast-send@test.service
@@ -183,7 +201,7 @@ systemctl stop fleetcast-recv.service fleetcast-commit.service
 systemctl start fleetcast-recv.service fleetcast-commit.service
 EOF
 ! on_trial || die "the release is on trial after fleetcast-commit.service"
-inside fleetcast-recv status --config /etc/fleetcast/recv.toml | grep '^installed  1.1'
+has_installed 1.2 || die "the release is not installed after its commit"
 
 say "== remove"
 inside apt-get remove --yes --quiet=2 'fleetcast-*' >"$work/apt" 2>&1 || { cat "$work/apt" >&2; die "apt"; }
@@ -194,5 +212,5 @@ inside find / -xdev \( -path /proc -o -path /run -o -path /var/log -o -path /var
 say "left by purge, beside the users:"
 comm -13 "$work/before" "$work/after" | grep -v '^/var/lib/\(apt\|dpkg\|systemd\)\|^/etc/.*-$' | tee "$work/left" >&2
 # Only what was written by hand, here by this script, and images.
-! grep -v '^/data\|^/srv/fleetcast\|^/root/\|^/etc/fleetcast\|^/etc/systemd/system/fleetcast-[a-z]*.service.d' "$work/left" || die "left by purge"
+! grep -v '^/data\|^/srv/fleetcast\|^/srv/releases\|^/root/\|^/etc/fleetcast\|^/etc/systemd/system/fleetcast-[a-z]*.service.d' "$work/left" || die "left by purge"
 say "packages: all passed"

@@ -65,7 +65,7 @@ enum {
     FC_ITEM_RECORD = 0,    /* What the device remembers of its releases: without it an older release may be taken again [M-7]. */
     FC_ITEM_STATEMENT = 1, /* The manifest of the release being received. */
     FC_ITEM_ROOTS = 2,     /* Roots that have followed [K-7]. */
-    FC_ITEM_BEACON = 3     /* The newest beacon [B-9]; written at most once a minute. */
+    FC_ITEM_BEACON = 3     /* The newest beacon [B-9]; fc_receiver_tick writes it at most once a minute. */
 };
 
 /* Large areas of a target. */

@@ -212,10 +212,10 @@ impl Streams {
     }
 }
 
-/// `2 streams, 1 of them waits for a release`
+/// `2 streams, 1 of them without a release`
 impl fmt::Display for Streams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} streams", self.0.len())?;
+        write!(f, "{} {}", self.0.len(), if self.0.len() == 1 { "stream" } else { "streams" })?;
         match self.0.iter().filter(|stream| stream.ready.is_none()).count() {
             0 => Ok(()),
             waiting => write!(f, ", {waiting} of them without a release"),
