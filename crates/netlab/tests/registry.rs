@@ -117,7 +117,7 @@ fn every_rule_that_a_page_cites_exists() {
             && !number.is_empty()
             && number.chars().all(|c| c.is_ascii_digit())
     };
-    for page in ["protocol.md", "registry.md", "example.md", "security.md", "README.md"] {
+    for page in ["protocol.md", "registry.md", "example.md", "security.md", "conformance.md", "README.md"] {
         let text = spec(page);
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         let unknown: Vec<_> = words.filter(is_rule).filter(|word| !rules.contains(word)).collect();
@@ -127,7 +127,17 @@ fn every_rule_that_a_page_cites_exists() {
 
 #[test]
 fn every_link_between_the_pages_leads_somewhere() {
-    for page in ["protocol.md", "registry.md", "example.md"] {
+    let pages = [
+        "protocol.md",
+        "registry.md",
+        "example.md",
+        "security.md",
+        "conformance.md",
+        "coverage.md",
+        "store.md",
+        "README.md",
+    ];
+    for page in pages {
         for target in spec(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
             let text = if file.is_empty() { spec(page) } else { String::new() };

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use etherparse::PacketBuilder;
 
-use super::script::Session;
+use super::script::{Sent, Session};
+use crate::capture::{ETHERNET, pcap};
 
 /// Where everything is sent in captures.
 pub(super) const GROUP: ([u8; 4], u16) = ([239, 255, 70, 67], 4701);
@@ -19,23 +20,8 @@ pub(super) fn address(sender: u8) -> Ipv4Addr {
 
 /// The capture of a session.
 pub(super) fn capture(session: &Session) -> Vec<u8> {
-    const LARGEST: u32 = 1 << 18;
-    const ETHERNET: u32 = 1;
-    let mut file = Vec::new();
-    for word in [0xA1B2_C3D4, 2 | 4 << 16, 0, 0, LARGEST, ETHERNET] {
-        file.extend_from_slice(&u32::to_le_bytes(word));
-    }
-    for sent in &session.sent {
-        let micros = START * 1_000_000 + sent.micros;
-        let frame = frame(sent.sender, &sent.datagram);
-        let len = u32::try_from(frame.len()).unwrap();
-        let [seconds, micros] = [micros / 1_000_000, micros % 1_000_000].map(|part| u32::try_from(part).unwrap());
-        for word in [seconds, micros, len, len] {
-            file.extend_from_slice(&word.to_le_bytes());
-        }
-        file.extend_from_slice(&frame);
-    }
-    file
+    let frame = |sent: &Sent| (START * 1_000_000 + sent.micros, frame(sent.sender, &sent.datagram));
+    pcap(ETHERNET, &session.sent.iter().map(frame).collect::<Vec<_>>())
 }
 
 fn frame(sender: u8, datagram: &[u8]) -> Vec<u8> {
