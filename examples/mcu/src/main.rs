@@ -16,7 +16,7 @@ use alloc::vec;
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::session::{Policy, Target, Wave};
 use fleetcast_core::trust::{PublicKey, Trust, TrustedKeys};
-use fleetcast_mcu::{Config, Fault, Layout, Outcome, Receiver, Region};
+use fleetcast_mcu::{Config, Layout, Outcome, Receiver, Region};
 use semihosting::process::ExitCode;
 use sha2::{Digest as _, Sha256};
 
@@ -69,20 +69,17 @@ fn play() -> Option<()> {
             }
         };
         packets += 1;
-        match receiver.handle_datagram(time, source, bytes) {
-            Ok(outcome) => {
-                if outcome == Outcome::Complete && complete.is_none() {
-                    complete = Some(packets);
-                }
-                tally.count(outcome);
-            }
-            Err(Fault) => {
-                // All that is not in flash is gone.
-                drop(receiver);
-                receiver = start()?;
-                starts += 1;
-            }
+        let Ok(outcome) = receiver.handle_datagram(time, source, bytes) else {
+            // All that is not in flash is gone.
+            drop(receiver);
+            receiver = start()?;
+            starts += 1;
+            continue;
+        };
+        if outcome == Outcome::Complete && complete.is_none() {
+            complete = Some(packets);
         }
+        tally.count(outcome);
     }
     let mut out = board::stdout();
     writeln!(out, "starts {starts}\npackets {packets}").ok()?;
