@@ -2,7 +2,7 @@
 //!
 //! [`command`] has errors, exit codes and output; [`clock`] has times; [`keys`] loads public keys; [`release`] opens release files; [`identity`]
 //! turns names into the UUIDs of manifests; [`lines`] tells events to a reader that may be slow; [`quantity`] reads sizes and
-//! rates; [`metrics`] and [`posted`] tell others how a daemon is doing, [`service`] a service manager. It knows nothing of sockets of networks, storage or signing.
+//! rates; [`metrics`] and [`posted`] tell others how a daemon is doing, [`service`] a service manager; [`settings`] reads files of settings. It knows nothing of sockets of networks, storage or signing.
 
 pub mod clock;
 pub mod command;
@@ -14,6 +14,7 @@ pub mod posted;
 pub mod quantity;
 pub mod release;
 pub mod service;
+pub mod settings;
 
 pub use command::{CommandError, ErrorKind, note, out, out_json, run, warn};
 pub use lines::Lines;

@@ -18,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fleetcast_cli::settings::Unread;
 use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::Trust;
@@ -317,6 +318,12 @@ pub struct ConfigError {
     pub problem: String,
     /// What to do about it, if more is known than the problem says.
     pub hint: Option<String>,
+}
+
+impl From<Unread> for ConfigError {
+    fn from(Unread { place, problem }: Unread) -> Self {
+        Self { place, problem, hint: None }
+    }
 }
 
 impl From<ConfigError> for CommandError {

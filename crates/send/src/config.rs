@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use fleetcast_cli::settings::{Lines, Unread, read};
 use fleetcast_cli::{CommandError, ErrorKind, quantity};
 use fleetcast_core::manifest::Token;
 use fleetcast_core::trust::Trust;
@@ -21,7 +22,7 @@ use crate::pacing::Pace;
 use crate::source::ImageArg;
 use crate::store::place::Place;
 use crate::store::pointer::Channel;
-use file::{Lines, OneOrMore};
+use file::OneOrMore;
 
 /// What a head-end sends, and how.
 #[derive(Debug)]
@@ -92,6 +93,12 @@ pub struct ConfigError {
     problem: String,
 }
 
+impl From<Unread> for ConfigError {
+    fn from(Unread { place, problem }: Unread) -> Self {
+        Self { place, problem }
+    }
+}
+
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
         Self::new(ErrorKind::Config, error)
@@ -105,7 +112,7 @@ impl Config {
     ///
     /// [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let (file, lines) = file::read(path)?;
+        let (file, lines): (file::File, _) = read(path)?;
         let at = Checker { path, lines };
         let streams: Vec<_> = file.stream.into_iter().map(|stream| at.stream(stream)).collect::<Result<_, _>>()?;
         if streams.is_empty() {

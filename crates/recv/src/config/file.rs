@@ -1,18 +1,13 @@
 //! The file's form. Values are checked in [`super::settings`], where those of flags are.
 
 use std::fmt;
-use std::io::Read as _;
-use std::path::Path;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::{ConfigError, ConfineMode};
-
-/// Most octets of a file; a real one has a few hundred.
-const MAX_FILE: u64 = 1 << 20;
+use super::ConfineMode;
 
 /// A file as it is written. All keys may be missing: flags can stand in.
 #[derive(Debug, Default, Deserialize)]
@@ -216,34 +211,4 @@ pub(super) struct Target {
     pub(super) path: Option<Spanned<String>>,
     pub(super) slots: Option<Spanned<[String; 2]>>,
     pub(super) max_size: Option<Spanned<String>>,
-}
-
-/// The octet of a file at which each line begins.
-#[derive(Debug, Default)]
-pub(super) struct Lines(Vec<usize>);
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        Self(text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(at, _)| at + 1).collect())
-    }
-
-    /// Number of the line, from 1, that the octet `at` is in.
-    pub(super) fn line(&self, at: usize) -> usize {
-        1 + self.0.partition_point(|&start| start <= at)
-    }
-}
-
-/// Reads and parses a file.
-pub(super) fn read(path: &Path) -> Result<(File, Lines), ConfigError> {
-    let error = |problem| ConfigError { place: path.display().to_string(), problem, hint: None };
-    let mut text = String::new();
-    let opened = std::fs::File::open(path);
-    let read = opened.and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
-    read.map_err(|e| error(format!("cannot read it: {e}")))?;
-    let lines = Lines::of(&text);
-    let file = toml::from_str(&text).map_err(|e| {
-        let line = e.span().map_or(String::new(), |span| format!(":{}", lines.line(span.start)));
-        ConfigError { place: format!("{}{line}", path.display()), problem: e.message().to_owned(), hint: None }
-    })?;
-    Ok((file, lines))
 }

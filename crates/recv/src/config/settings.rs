@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use fleetcast_cli::settings::{self, Lines};
 use fleetcast_cli::{identity, quantity};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_install::record::check_target;
 use toml::Spanned;
 
-use super::file::{self, File, Lines, OneOrMore};
+use super::file::{self, File, OneOrMore};
 use super::{
     Config, ConfigError, Confine, Freshness, TargetPlace, discover, feeds, install, metrics, nack, repair, report,
     trust,
@@ -303,7 +304,7 @@ pub fn folders(
 
 pub(super) fn read(config: Option<PathBuf>) -> Result<(Source, File), ConfigError> {
     let Some(path) = config else { return Ok((Source::default(), File::default())) };
-    let (file, lines) = file::read(&path)?;
+    let (file, lines) = settings::read(&path)?;
     Ok((Source { path, lines }, file))
 }
 
