@@ -176,9 +176,16 @@ impl Dump {
                 self.others.datagrams += 1;
                 return None;
             }
+            // Addresses are easily made up: one from which nothing right has come gives way.
             None if self.flows.len() >= MAX_FLOWS => {
-                self.others.untold += 1;
-                return None;
+                let strangers = self.flows.iter_mut().enumerate().filter(|(_, flow)| !flow.is_heard());
+                let Some((index, flow)) = strangers.min_by_key(|(_, flow)| flow.span.packets) else {
+                    self.others.untold += 1;
+                    return None;
+                };
+                self.others.untold += flow.span.packets;
+                flow.give_way(group, source);
+                index
             }
             None => {
                 self.flows.push(Flow::new(group, source));

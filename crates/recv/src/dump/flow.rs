@@ -114,6 +114,16 @@ impl Flow {
         }
     }
 
+    /// Whether a packet has come that is right, or is what it claims to be.
+    pub(super) fn is_heard(&self) -> bool {
+        [Verdict::Verified, Verdict::Claimed].iter().any(|verdict| self.verdicts.contains_key(verdict))
+    }
+
+    /// Begins anew with another sender, whose signatures count with those of the one before.
+    pub(super) fn give_way(&mut self, group: SocketAddr, source: SocketAddr) {
+        *self = Self { spent: self.spent, ..Self::new(group, source) };
+    }
+
     /// Takes a packet; what was dropped names no session.
     pub(super) fn note(&mut self, time: u64, octets: usize, header: Option<&Header>, (kind, verdict): (Kind, Verdict)) {
         self.span.note(time, octets);

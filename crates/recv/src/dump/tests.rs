@@ -340,6 +340,25 @@ fn floods_of_senders_sessions_and_statements_find_their_bounds() {
 }
 
 #[test]
+fn senders_of_nothing_right_give_way_to_one_that_comes_late() {
+    let genuine = packets(&release(&["release"], 1), 0..50);
+    let mut dump = Dump::new(Some(trust()), vec![place(V4.1)]);
+    let mut take = |source: SocketAddr, packet: &[u8]| {
+        dump.take(Datagram { source, group: place(V4.1), octets: packet.len(), payload: packet });
+    };
+    let mut flood = (1..20_000).map(|port| SocketAddr::new(place("192.0.2.9:9").ip(), port));
+    flood.by_ref().take(600).for_each(|source| take(source, b"nonsense"));
+    for packet in &genuine {
+        take(place(V4.0), packet);
+        flood.by_ref().take(300).for_each(|source| take(source, b"nonsense"));
+    }
+    let report = dump.report();
+    let sender = report.senders.iter().find(|sender| sender.source == place(V4.0)).unwrap();
+    assert_eq!((report.senders.len(), sender.verdicts.verified), (256, genuine.len() as u64));
+    assert_eq!(report.others.untold_packets, 600 + 50 * 300 - 255);
+}
+
+#[test]
 fn signatures_are_verified_up_to_a_budget_and_pages_are_kept_up_to_a_bound() {
     let manifest = packets(&release(&["release"], 1), 0..3).remove(0);
     let forged = |octet: u8| [&manifest[..manifest.len() - 1], &[manifest[manifest.len() - 1] ^ octet]].concat();
