@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use fleetcast_cli::metrics::Family;
 use fleetcast_netlab::command_line::shipped;
-use fleetcast_send::watch::metrics::{RELAY, RELAY_LABELS, RUN, RUN_LABELS};
+use fleetcast_send::watch::metrics::{RELAY, RELAY_LABELS, RUN, RUN_LABELS, STREAM_LABEL};
 use serde_json::Value;
 
 fn file(name: &str) -> PathBuf {
@@ -46,7 +46,9 @@ fn names_follow_the_conventions_of_prometheus() {
         assert!(name.chars().all(|c| is_part_of_name(c) && !c.is_ascii_uppercase()), "{name}");
         assert!(help.ends_with('.') && !help.contains(['\n', '\\']), "{name}");
         assert!(
-            !["group", "interface", "upstream", "downstream", "instance", "job"].iter().any(|l| labels.contains(l))
+            !["stream", "group", "interface", "upstream", "downstream", "instance", "job"]
+                .iter()
+                .any(|l| labels.contains(l))
         );
         // Base units, and no others.
         assert!(
@@ -99,7 +101,10 @@ fn every_metric_is_in_the_list_and_no_other() {
     let mut list = String::new();
     for (program, families, common) in all() {
         let of_all = common.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(" and ");
-        let of_all = if common.is_empty() { String::new() } else { format!(" All have the labels {of_all}.") };
+        let mut of_all = if common.is_empty() { String::new() } else { format!(" All have the labels {of_all}.") };
+        if std::ptr::eq(families, RUN) {
+            write!(of_all, " With `--config` they have `{STREAM_LABEL}` too.").unwrap();
+        }
         writeln!(list, "### {program}\n\nPrometheus adds `job` and `instance`.{of_all}\n").unwrap();
         writeln!(list, "| Metric | Kind | Labels | What it is |\n| --- | --- | --- | --- |").unwrap();
         for Family { name, kind, help, labels } in families {

@@ -6,8 +6,10 @@ use fleetcast_cli::{clock, families};
 
 use super::{Relayed, Stream};
 
-/// Labels of every sample of `run`; the name of the stream only if there are several.
-pub const RUN_LABELS: [&str; 3] = ["stream", "group", "interface"];
+/// Labels of every sample of `run`.
+pub const RUN_LABELS: [&str; 2] = ["group", "interface"];
+/// One more, in front of these, with `run --config`: the name of the stream.
+pub const STREAM_LABEL: &str = "stream";
 /// Labels of every sample of `relay`.
 pub const RELAY_LABELS: [&str; 2] = ["upstream", "downstream"];
 
@@ -71,8 +73,9 @@ pub(super) fn run(streams: &[Stream], started: u64) -> String {
 
 fn put_stream<'a>(page: &mut Page<'a>, stream: &'a Stream, started: u64) {
     let Some(ready) = &stream.ready else { return };
-    let labels = RUN_LABELS.into_iter().zip([&*stream.name, &*ready.group, &*ready.interface]);
-    page.set_labels(labels.filter(|(_, value)| !value.is_empty()).collect());
+    let labels = RUN_LABELS.into_iter().zip([&*ready.group, &*ready.interface]);
+    let name = (!stream.name.is_empty()).then_some((STREAM_LABEL, &*stream.name));
+    page.set_labels(name.into_iter().chain(labels).collect());
     page.put(&BUILD, &[env!("CARGO_PKG_VERSION")], 1);
     page.put(&RUNNING, &[], u8::from(stream.stopped.is_none()));
     page.put(&START, &[], started);
