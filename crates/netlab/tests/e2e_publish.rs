@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use fleetcast_netlab::fleet::{Device, Fleet, Release, Run, noise, program, write};
+use fleetcast_netlab::fleet::{Device, Fleet, Release, Run, noise, program, run, write};
 use fleetcast_netlab::netns::{Host, INTERFACE, Signal};
 use serde_json::Value;
 
@@ -53,10 +53,27 @@ fn settings(fleet: &Fleet, name: &str, store: &str, more: &str, cache: Option<&P
 }
 
 fn head_end(fleet: &Fleet, host: &Host, settings: &Path) -> Run {
-    fleet.start_send(host, &format!("run --json --config {}", settings.display()))
+    let runtime = runtime(fleet, host);
+    fs::create_dir_all(&runtime).unwrap();
+    let runtime = runtime.display();
+    let watched = format!("--runtime {runtime} --metrics {runtime}/send.prom");
+    fleet.start_send(host, &format!("run --json --config {} {watched}", settings.display()))
 }
 
 /// Lines of a table of `/proc/net` in a host, without its head.
+/// Where a head-end tells how it goes.
+fn runtime(fleet: &Fleet, host: &Host) -> PathBuf {
+    fleet.path(&format!("{}-runtime", host.name()))
+}
+
+/// What `fleetcast-send status` shows of a head-end's only stream.
+fn shown(fleet: &Fleet, host: &Host) -> Value {
+    let output = run(Command::new(program("send")).args(["status", "--json", "--runtime"]).arg(runtime(fleet, host)));
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["streams"].as_array().unwrap().len(), 1, "{status}");
+    status["streams"][0].clone()
+}
+
 fn sockets(host: &Host, table: &str) -> Vec<String> {
     let output = host.run(Command::new("cat").arg(format!("/proc/net/{table}"))).unwrap();
     String::from_utf8(output.stdout).unwrap().lines().skip(1).map(str::to_owned).collect()
@@ -146,6 +163,9 @@ fn a_head_end_killed_midway_goes_on_from_its_cache_while_the_store_is_gone() {
     second.wait_for("ready");
     let reason = warned(&mut second, "store-access");
     assert!(reason.contains("release 1.1 (sequence 1) is sent on"), "{reason}");
+    let stream = shown(&fleet, &host);
+    assert_eq!((&stream["name"], &stream["ready"]["sequence"]), (&"stable".into(), &1.into()));
+    assert_eq!(stream["warnings"][0]["code"], "store-access");
     wait_installed(&mut run, 1);
     device.assert_runs(&old);
     move_aside(&aside, &store);
@@ -153,7 +173,11 @@ fn a_head_end_killed_midway_goes_on_from_its_cache_while_the_store_is_gone() {
     assert_ne!(second.wait_for("reached")["failed"], 0);
     wait_installed(&mut run, 2);
     device.assert_runs(&new);
+    assert_eq!(shown(&fleet, &host)["ready"]["sequence"], 2);
     assert_eq!(second.end(Signal::TERM), 0);
+    let metrics = fs::read_to_string(runtime(&fleet, &host).join("send.prom")).unwrap();
+    assert!(metrics.contains("\nfleetcast_send_release_sequence{stream=\"stable\",group="), "{metrics}");
+    assert!(metrics.contains("fleetcast_send_warnings_total{stream=\"stable\""), "{metrics}");
     run.end(Signal::INT);
 }
 
