@@ -1,7 +1,7 @@
 //! What outlives a datagram: record, roots, beacon, statement, and the areas of the release being received.
 
 use fleetcast_core::manifest::Manifest;
-use fleetcast_core::scratch::{LENGTH, Layout};
+use fleetcast_core::scratch::{self, Layout};
 use fleetcast_core::session::{Action, Mark, Policy, RefuseReason, Target, Wave};
 use fleetcast_core::tree::Geometry;
 use fleetcast_core::trust::Verified;
@@ -95,10 +95,8 @@ impl<S: Storage> Keeper<S> {
             }
             Action::StorePage { kind, component, cell, payload } => {
                 let part = self.part(component)?;
-                let mut slot = Vec::with_capacity(LENGTH + payload.len());
-                // Longer ones do not verify and never come here.
-                slot.extend_from_slice(&u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
-                slot.extend_from_slice(payload);
+                let mut slot = Vec::new();
+                scratch::to_slot(payload, &mut slot);
                 self.write(Area::Scratch, part.target, part.layout.page(kind, cell), &slot)?;
             }
             Action::LoadPage { component, cell } => self.wanted_pages.push((component, cell)),
@@ -196,10 +194,7 @@ impl<S: Storage> Keeper<S> {
         let part = self.part(component)?;
         payload.resize(part.layout.slot(), 0);
         self.storage.read(Area::Scratch, part.target, part.layout.page(kind, cell), payload)?;
-        let length = payload.first_chunk().map_or(0, |&length: &[u8; LENGTH]| u16::from_be_bytes(length));
-        payload.drain(..LENGTH);
-        // A length that cannot be is no page.
-        payload.truncate(if usize::from(length) <= payload.len() { length.into() } else { 0 });
+        scratch::from_slot(payload);
         Ok(())
     }
 

@@ -1,7 +1,6 @@
 //! What is stored of a release: checked anew, restored, and read back whole.
 
 use fleetcast_core::fec::{ChunkIo, Decoder, FecError};
-use fleetcast_core::tree::Geometry;
 use fleetcast_core::wire::PageKind;
 use sha2::{Digest as _, Sha256};
 
@@ -96,7 +95,7 @@ impl<S: Storage> Device<S> {
         for (component, part) in manifest.components.iter().zip(keeper.parts.clone()) {
             let (mut hash, mut offset) = (Sha256::new(), 0);
             while offset < part.geometry.size() {
-                let (bytes, _) = buf.split_at_mut(left_of(&part.geometry, offset, READ_BACK));
+                let (bytes, _) = buf.split_at_mut(part.geometry.image_part(offset, READ_BACK));
                 keeper.storage.read(Area::Image, part.target, offset, bytes)?;
                 hash.update(&*bytes);
                 offset += bytes.len() as u64;
@@ -118,8 +117,8 @@ impl<S: Storage> Keeper<S> {
             let offset = layout.repair(number.into()) + column as u64;
             return self.storage.read(Area::Scratch, target, offset, buf);
         }
-        let offset = offset_of(&geometry, position, column);
-        let (image, padding) = buf.split_at_mut(left_of(&geometry, offset, buf.len()));
+        let offset = geometry.image_offset(position, column);
+        let (image, padding) = buf.split_at_mut(geometry.image_part(offset, buf.len()));
         padding.fill(0);
         if image.is_empty() { Ok(()) } else { self.storage.read(Area::Image, target, offset, image) }
     }
@@ -140,18 +139,8 @@ impl<S: Storage> ChunkIo for Chunks<'_, S> {
 
     fn write(&mut self, position: u32, column: usize, bytes: &[u8]) -> Result<(), Fault> {
         let Part { target, geometry, .. } = self.part;
-        let offset = offset_of(&geometry, position, column);
-        let image = bytes.get(..left_of(&geometry, offset, bytes.len())).unwrap_or_default();
+        let offset = geometry.image_offset(position, column);
+        let image = bytes.get(..geometry.image_part(offset, bytes.len())).unwrap_or_default();
         if image.is_empty() { Ok(()) } else { self.keeper.write(Area::Image, target, offset, image) }
     }
-}
-
-/// Offset in the image of octet `column` of the source chunk at `position`.
-fn offset_of(geometry: &Geometry, position: u32, column: usize) -> u64 {
-    u64::from(position) * geometry.chunk_len() as u64 + column as u64
-}
-
-/// How many of `len` octets from `offset` on are image and not padding.
-fn left_of(geometry: &Geometry, offset: u64, len: usize) -> usize {
-    usize::try_from(geometry.size().saturating_sub(offset)).map_or(len, |left| left.min(len))
 }

@@ -1,12 +1,31 @@
 //! Where things lie in the scratch space of a component: what a receiver keeps beside the image. Pure arithmetic; callers do the I/O.
 
+use alloc::vec::Vec;
+
 use crate::tree::Geometry;
 use crate::wire::PageKind;
 
 /// Octets in front of a page: the length of its payload, big-endian, 0 if there is none.
-pub const LENGTH: usize = 2;
+const LENGTH: usize = 2;
 /// Repair chunks start at a multiple of this, so that a chunk does not straddle one disk block more than it must.
 const ALIGN: u64 = 4096;
+
+/// Makes `slot` what a page is kept as.
+pub fn to_slot(payload: &[u8], slot: &mut Vec<u8>) {
+    // Longer ones do not verify and never come here; cut short they would not either.
+    let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
+    slot.clear();
+    slot.extend_from_slice(&length.to_be_bytes());
+    slot.extend_from_slice(payload);
+}
+
+/// Leaves of a slot as it was read the payload, or nothing if there is no page in it.
+pub fn from_slot(slot: &mut Vec<u8>) {
+    let length = slot.first_chunk().map_or(0, |&length: &[u8; LENGTH]| u16::from_be_bytes(length));
+    slot.drain(..LENGTH.min(slot.len()));
+    // A length that cannot be is damage: no page.
+    slot.truncate(if usize::from(length) <= slot.len() { length.into() } else { 0 });
+}
 
 /// Slots of all pages, slots of all parity pages, then the repair chunks by number. Slots have one size, so the place of
 /// everything follows from the geometry; what was never written is a hole and reads as zeros: no page.

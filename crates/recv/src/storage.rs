@@ -8,7 +8,7 @@ use std::path::Path;
 
 use fleetcast_core::fec::{ChunkIo, Decoder, FecError};
 use fleetcast_core::manifest::Manifest;
-use fleetcast_core::scratch::{LENGTH, Layout};
+use fleetcast_core::scratch::{self, Layout};
 use fleetcast_core::session::Receiver;
 use fleetcast_core::tree::Geometry;
 use fleetcast_core::wire::PageKind;
@@ -116,11 +116,7 @@ impl<D: Disk> Storage<D> {
 
     /// Keeps a page or parity page.
     pub(crate) fn store_page(&mut self, kind: PageKind, component: u8, cell: u32, payload: &[u8]) -> Result<(), Fault> {
-        // Longer ones do not verify and never come here; cut short they would not either.
-        let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
-        self.slot.clear();
-        self.slot.extend_from_slice(&length.to_be_bytes());
-        self.slot.extend_from_slice(payload);
+        scratch::to_slot(payload, &mut self.slot);
         let part = part_of(&mut self.parts, component)?;
         let written = part.scratch.write_at(part.layout.page(kind, cell), &self.slot);
         self.is_dirty = true;
@@ -141,10 +137,7 @@ impl<D: Disk> Storage<D> {
             payload.clear();
             return Ok(());
         }
-        let length = payload.first_chunk().map_or(0, |&length: &[u8; LENGTH]| u16::from_be_bytes(length));
-        payload.drain(..LENGTH);
-        // A length that cannot be is damage: no page.
-        payload.truncate(if usize::from(length) <= payload.len() { length.into() } else { 0 });
+        scratch::from_slot(payload);
         Ok(())
     }
 
@@ -249,8 +242,8 @@ impl<D: Disk> Storage<D> {
         if let Some(number) = position.checked_sub(geometry.source_chunks()) {
             return scratch.read_at(layout.repair(number.into()) + column as u64, buf);
         }
-        let offset = offset_of(geometry, position, column);
-        let (image, padding) = buf.split_at_mut(left_of(geometry, offset, buf.len()));
+        let offset = geometry.image_offset(position, column);
+        let (image, padding) = buf.split_at_mut(geometry.image_part(offset, buf.len()));
         padding.fill(0);
         if image.is_empty() { Ok(()) } else { self.staging.read_at(component.into(), offset, image) }
     }
@@ -291,16 +284,6 @@ fn put<D: Disk>(staging: &mut Staging<D>, parts: &mut [Part<D>], place: Place, b
     }
 }
 
-/// Offset in the image of octet `column` of the source chunk at `position`.
-fn offset_of(geometry: &Geometry, position: u32, column: usize) -> u64 {
-    u64::from(position) * geometry.chunk_len() as u64 + column as u64
-}
-
-/// How many of `len` octets from `offset` on are image and not padding.
-fn left_of(geometry: &Geometry, offset: u64, len: usize) -> usize {
-    usize::try_from(geometry.size().saturating_sub(offset)).map_or(len, |left| left.min(len))
-}
-
 /// The chunks of one component, for the decoder.
 struct ComponentIo<'a, D: Disk> {
     storage: &'a mut Storage<D>,
@@ -316,8 +299,8 @@ impl<D: Disk> ChunkIo for ComponentIo<'_, D> {
 
     fn write(&mut self, position: u32, column: usize, bytes: &[u8]) -> Result<(), Fault> {
         let geometry = &self.storage.part(self.component)?.geometry;
-        let offset = offset_of(geometry, position, column);
-        let image = &bytes[..left_of(geometry, offset, bytes.len())];
+        let offset = geometry.image_offset(position, column);
+        let image = &bytes[..geometry.image_part(offset, bytes.len())];
         if image.is_empty() {
             return Ok(());
         }

@@ -339,9 +339,20 @@ impl Geometry {
     /// Offset and length in the image of the source chunk at `position`, padding left out; `None` for a repair chunk.
     #[must_use]
     pub fn image_range(&self, position: u32) -> Option<(u64, usize)> {
-        let offset = u64::from(position) * u64::from(self.chunk);
-        let left = usize::try_from(self.size.checked_sub(offset)?).unwrap_or(usize::MAX);
-        (position < self.source_chunks).then_some((offset, left.min(self.chunk_len())))
+        let offset = self.image_offset(position, 0);
+        (position < self.source_chunks).then(|| (offset, self.image_part(offset, self.chunk_len())))
+    }
+
+    /// Offset in the image of octet `column` of the source chunk at `position`.
+    #[must_use]
+    pub fn image_offset(&self, position: u32, column: usize) -> u64 {
+        u64::from(position) * u64::from(self.chunk) + column as u64
+    }
+
+    /// How many of `len` octets from `offset` on are image and not padding.
+    #[must_use]
+    pub fn image_part(&self, offset: u64, len: usize) -> usize {
+        usize::try_from(self.size.saturating_sub(offset)).map_or(len, |left| left.min(len))
     }
 
     /// Cell whose page is the other half of the parity page of `cell`, `None` if that parity page is a plain copy
