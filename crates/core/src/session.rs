@@ -433,11 +433,15 @@ impl Receiver {
                 Some(index) => self.handle_candidate(index, source, header, payload),
                 None => self.handle_own(source, header, payload),
             },
-            Some(_) => match self.candidates.iter().position(is_of).or_else(|| self.candidates.iter().position(of_tsi))
-            {
-                Some(index) => self.handle_candidate(index, source, header, payload),
-                None => self.counters.drop("other-session"),
-            },
+            Some(_) => {
+                let (first, last) = (self.candidates.iter().position(of_tsi), self.candidates.iter().rposition(of_tsi));
+                // Where there is no choice, it is looked at once.
+                let index = if first == last { first } else { self.candidates.iter().position(is_of).or(first) };
+                match index {
+                    Some(index) => self.handle_candidate(index, source, header, payload),
+                    None => self.counters.drop("other-session"),
+                }
+            }
             // The manifest has not come. What is installed already need not wait for it.
             None if self.policy.installed.is_some_and(|(mark, _)| tsi_of(&mark.digest) == tsi) => {
                 self.counters.drop("other-session");
