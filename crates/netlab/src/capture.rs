@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use etherparse::PacketBuilder;
+
 /// Link types of captures.
 pub const ETHERNET: u32 = 1;
 /// Bare IP.
@@ -11,34 +13,23 @@ pub const COOKED: u32 = 113;
 /// Linux cooked, v2.
 pub const COOKED_2: u32 = 276;
 
-const UDP: u8 = 17;
 const MAGIC: u32 = 0xA1B2_C3D4;
 
-/// A UDP datagram by IP, without checksums.
+/// A UDP datagram by IP.
 ///
 /// # Panics
 ///
 /// If it is too long, or the addresses are of two families.
 #[must_use]
 pub fn ip(source: SocketAddr, group: SocketAddr, payload: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(8 + payload.len()).unwrap();
-    let mut udp = [source.port(), group.port(), len, 0].map(u16::to_be_bytes).concat();
-    udp.extend(payload);
-    let mut ip = match (source.ip(), group.ip()) {
-        (IpAddr::V4(source), IpAddr::V4(group)) => {
-            let [high, low] = (20 + len).to_be_bytes();
-            let head = [0x45, 0, high, low, 0, 0, 0, 0, 1, UDP, 0, 0];
-            [&head[..], &source.octets(), &group.octets()].concat()
-        }
-        (IpAddr::V6(source), IpAddr::V6(group)) => {
-            let [high, low] = len.to_be_bytes();
-            let head = [0x60, 0, 0, 0, high, low, UDP, 1];
-            [&head[..], &source.octets(), &group.octets()].concat()
-        }
+    let builder = match (source.ip(), group.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(group)) => PacketBuilder::ipv4(source.octets(), group.octets(), 1),
+        (IpAddr::V6(source), IpAddr::V6(group)) => PacketBuilder::ipv6(source.octets(), group.octets(), 1),
         _ => panic!("{source} does not send to {group}"),
     };
-    ip.extend(udp);
-    ip
+    let mut octets = Vec::new();
+    builder.udp(source.port(), group.port()).write(&mut octets, payload).unwrap();
+    octets
 }
 
 /// The frame of a link type around IP, with these VLAN tags if it is Ethernet.
