@@ -4,6 +4,8 @@
 //! turns names into the UUIDs of manifests; [`lines`] tells events to a reader that may be slow; [`quantity`] reads sizes and
 //! rates; [`metrics`] and [`posted`] tell others how a daemon is doing, [`service`] a service manager; [`settings`] reads files of settings. It knows nothing of sockets of networks, storage or signing.
 
+use std::fmt::Write as _;
+
 pub mod clock;
 pub mod command;
 pub mod identity;
@@ -20,3 +22,13 @@ pub use command::{CommandError, ErrorKind, note, out, out_json, run, warn};
 pub use lines::Lines;
 pub use posted::Posted;
 pub use service::Service;
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fleetcast_cli::{identity, keys};
+use fleetcast_cli::{hex, identity, keys};
 use fleetcast_core::tree::{Geometry, Parameters};
 use fleetcast_netlab::authority::public;
 use fleetcast_netlab::command_line::{Done, Folder, shipped};
@@ -171,9 +171,4 @@ fn misuse_is_an_error_and_nothing_worse() {
     let [key, vendor, class] = [&public("release").to_bytes()[..], &release::VENDOR.0, &release::CLASS.0].map(hex);
     let done = Done::run(Command::new(program).args([key, vendor, class]).arg(datagrams(1)).arg(datagrams(2)));
     assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), "all as it should be\n", ""));
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap();
-    bytes.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use fleetcast_netlab::fleet::{Device, Fleet, Release, Run, noise, program, run, write};
 use fleetcast_netlab::netns::{Host, INTERFACE, Signal};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// What most head-ends here send with.
 const RATE: &str = "20M";
@@ -369,19 +370,18 @@ fn assert_whole(store: &Path) {
         for component in facts["components"].as_array().unwrap() {
             let sha256 = component["sha256"].as_str().unwrap();
             let image = fs::read(store.join("files").join(sha256)).unwrap();
-            assert_eq!(hex(&image), sha256);
+            assert_eq!(name(&image), sha256);
         }
     }
 }
 
-fn hex(image: &[u8]) -> String {
-    use sha2::{Digest as _, Sha256};
-    Sha256::digest(image).iter().fold(String::new(), |text, octet| format!("{text}{octet:02x}"))
+fn name(image: &[u8]) -> String {
+    fleetcast_cli::hex(&Sha256::digest(image))
 }
 
 /// Where a store has an image.
 fn image_name(store: &Path, image: &[u8]) -> PathBuf {
-    store.join("files").join(hex(image))
+    store.join("files").join(name(image))
 }
 
 fn move_aside(from: &Path, to: &Path) {

@@ -38,7 +38,6 @@ pub(crate) use currency::trusted_at_rest;
 use keeper::{Keeper, Stop};
 pub(crate) use keeper::{OWN_FILES, STATEMENT};
 use repair::Repair;
-pub(crate) use repair::hex;
 use reuse::Search;
 pub(crate) use roots::Chain;
 

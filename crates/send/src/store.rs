@@ -335,15 +335,6 @@ fn without_queries(text: &str) -> String {
     text.split_inclusive(char::is_whitespace).map(cut).collect()
 }
 
-/// Lower-case hexadecimal digits, as files in a store are named.
-#[must_use]
-pub fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::new(), |mut text, octet| {
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
-}
-
 /// SHA-256 of a file, from where it is read next.
 pub(crate) fn sha256_of(mut file: &File) -> std::io::Result<[u8; 32]> {
     let mut digest = Sha256::new();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fleetcast_cli::{CommandError, ErrorKind};
+use fleetcast_cli::{CommandError, ErrorKind, hex};
 use fleetcast_core::beacon::{Beacon, Current, MAX_CURRENT, MAX_VALIDITY};
 use fleetcast_core::manifest::{Manifest, Uuid};
 use fleetcast_core::trust::{KeyId, StatementError, Trust, Verified, statement_len};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::changes::{Changes, Diff};
 use crate::root::ROOM;
 use crate::statement::Signable;
-use crate::{hex, time};
+use crate::time;
 
 /// Why there is no beacon.
 #[derive(Debug, thiserror::Error)]

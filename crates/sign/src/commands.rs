@@ -23,10 +23,9 @@ use std::path::Path;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use fleetcast_cli::{CommandError, ErrorKind};
+use fleetcast_cli::{CommandError, ErrorKind, hex};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::hex;
 use crate::keys::PublicKey;
 
 /// Makes keys and signs releases for Fleetcast, on a machine that needs no network.

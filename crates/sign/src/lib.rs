@@ -19,8 +19,3 @@ pub mod root;
 pub mod signers;
 pub mod statement;
 mod time;
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}

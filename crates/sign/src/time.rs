@@ -1,7 +1,5 @@
 //! Times in files: seconds of Unix time, and how people write them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use fleetcast_cli::quantity;
 use fleetcast_core::manifest::MAX_TIME;
 
@@ -23,9 +21,4 @@ pub(crate) fn text(unix: u64) -> String {
         Ok(Ok(time)) => time.to_string(),
         _ => format!("Unix time {unix}"),
     }
-}
-
-/// What the clock of this machine says; 0 if that is before 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

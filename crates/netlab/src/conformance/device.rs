@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use fleetcast_cli::hex;
 use fleetcast_sign::keys::public_to_pem;
 use serde::Serialize;
 
@@ -117,14 +118,6 @@ impl Device {
 #[expect(clippy::disallowed_methods, reason = "nobody relies on this file after a power cut")]
 pub(super) fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
     fs::write(path, octets).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-}
-
-pub(super) fn hex(octets: &[u8]) -> String {
-    use std::fmt::Write as _;
-    octets.iter().fold(String::new(), |mut text, octet| {
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use fleetcast_cli::hex;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::device::{hex, write};
+use super::device::write;
 use super::{Case, Need, pcap};
 
 /// As `case.json`.

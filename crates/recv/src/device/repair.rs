@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
+use fleetcast_cli::hex;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::Layout;
 use fleetcast_core::time::Instant;
@@ -400,13 +401,4 @@ impl<D: Disk> Device<D> {
         }
         Ok(cell..end)
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use fleetcast_cli::hex;
 use fleetcast_core::beacon::Beacon;
 use fleetcast_core::manifest::Component;
 use fleetcast_core::trust::{Envelope, Root};
@@ -13,7 +14,6 @@ use super::flow::{Flow, Span};
 use super::judge::{Judge, Notice};
 use super::session::{Session, Standing};
 use super::{Datagram, Dump, Kind, Verdict};
-use crate::device::hex;
 use crate::trusted::RootFacts;
 
 /// Source chunks are not quite all it takes: pages come with them, and some chunks are of no use. Measured over random joins:

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use fleetcast_cli::hex;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::time::Instant;
 use fleetcast_core::trust::{Verified, verify};
@@ -37,10 +38,6 @@ impl Web {
         let range = usize::try_from(request.offset).unwrap()..usize::try_from(request.end()).unwrap();
         Reply { octets: request.length.into(), result: Ok(file[range].to_vec()) }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn config_with(servers: &[&str]) -> Config {

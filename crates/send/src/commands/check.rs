@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use fleetcast_cli::CommandError;
+use fleetcast_cli::{CommandError, hex};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
@@ -12,7 +12,6 @@ use crate::driver;
 use crate::notices::Notices;
 use crate::report::{BeaconFacts, Event};
 use crate::source::Source;
-use crate::store::hex;
 
 /// Check a release and its images without sending
 ///

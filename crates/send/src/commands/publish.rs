@@ -87,7 +87,7 @@ impl Args {
                 v: 1,
                 channel: self.channel.to_string(),
                 number,
-                release: crate::store::hex(manifest.payload_digest()),
+                release: fleetcast_cli::hex(manifest.payload_digest()),
                 sequence: manifest.sequence,
                 version: manifest.version.to_string(),
                 unchanged: is_unchanged,

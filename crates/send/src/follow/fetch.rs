@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use fleetcast_cli::hex;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::Layout;
 use fleetcast_core::trust::{StatementError, Trust, Verified, verify};
@@ -13,7 +14,7 @@ use crate::release::ReleaseFile;
 use crate::source::{ImageArg, Source, SourceError};
 use crate::store::gc::statement_of;
 use crate::store::pointer::{Channel, Pointer};
-use crate::store::{FILES, Store, StoreError, hex};
+use crate::store::{FILES, Store, StoreError};
 
 /// What takes releases out of a store, for one stream.
 pub struct Fetcher<'a> {

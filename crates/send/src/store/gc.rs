@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use fleetcast_cli::hex;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::{HEAD_LEN, decode_head};
 use fleetcast_core::trust::{MAX_STATEMENT, Unverified, parse_unverified};
 
 use super::pointer::{Channel, Pointer};
-use super::{FILES, Store, StoreError, hex};
+use super::{FILES, Store, StoreError};
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

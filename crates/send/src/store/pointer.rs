@@ -6,10 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fleetcast_cli::hex;
 use fleetcast_core::manifest::Token;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Store, StoreError, hex};
+use super::{Entry, Store, StoreError};
 
 /// The folder of channels.
 const FOLDER: &str = "channels";

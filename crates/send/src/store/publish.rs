@@ -1,11 +1,12 @@
 //! Putting a release under a channel: images first, then the release file, last the pointer.
 
+use fleetcast_cli::hex;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
 use super::pointer::{Channel, Pointer};
-use super::{FILES, Store, StoreError, hex, sha256_of};
+use super::{FILES, Store, StoreError, sha256_of};
 use crate::source::Source;
 
 /// Times that another publisher may be first before this one gives up.

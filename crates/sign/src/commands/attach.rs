@@ -94,7 +94,7 @@ fn decode(bytes: &[u8]) -> Option<[u8; 64]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hex;
+    use fleetcast_cli::hex;
 
     #[test]
     fn a_signature_is_read_in_each_form() {

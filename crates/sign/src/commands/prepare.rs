@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fleetcast_cli::{self as cli, CommandError, keys::load_public};
+use fleetcast_cli::{self as cli, CommandError, hex, keys::load_public};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -10,7 +10,6 @@ use super::check_out;
 use super::sign::PacketArg;
 use super::signed::name;
 use crate::beside::{self, Existing};
-use crate::hex;
 use crate::statement::StatementFile;
 
 /// Write the octets that a key elsewhere must sign

@@ -155,7 +155,7 @@ pub(super) struct IssuedArg {
 
 impl IssuedArg {
     pub(super) fn get(&self) -> u64 {
-        let now = time::now();
+        let now = fleetcast_cli::clock::unix();
         let issued = self.issued.unwrap_or(now);
         if issued > now {
             cli::warn(format_args!(

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
-use fleetcast_cli::{self as cli, CommandError};
+use fleetcast_cli::{self as cli, CommandError, hex};
 use fleetcast_core::trust::Root;
 use fleetcast_core::wire::StatementKind;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::hex;
 use crate::statement::StatementFile;
 
 /// The statement in a file.

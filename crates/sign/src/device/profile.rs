@@ -182,7 +182,8 @@ impl Profile {
             let beacon = fleetcast_core::trust::verify(&folder.statement(path)?, &trust);
             let _first = watch.hear(start, beacon.map_err(|error| refused(path, error))?);
         }
-        let time = at.map_or_else(|| self.device.time.as_ref().map_or(Ok(time::now()), Moment::seconds), Ok)?;
+        let time =
+            at.map_or_else(|| self.device.time.as_ref().map_or(Ok(fleetcast_cli::clock::unix()), Moment::seconds), Ok)?;
         let targets = self.target.iter().map(Target::place).collect::<Result<_, _>>()?;
         let state = self.device.state(folder)?;
         let mark = |known: &Option<Known>| known.as_ref().map(Known::mark).transpose();

@@ -1,11 +1,11 @@
 //! What differs between two releases.
 
+use fleetcast_cli::hex;
 use fleetcast_core::manifest::{Component, Manifest, Uuid};
 use fleetcast_core::trust::Unverified;
 
 use super::summary::WaveSummary;
 use crate::changes::{Changes, Diff};
-use crate::hex;
 use crate::statement::Signable;
 
 /// Compares what two manifests say, and whose signatures they name.

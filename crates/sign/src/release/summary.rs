@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use fleetcast_cli::hex;
 use fleetcast_core::manifest::{Component, Manifest, Share};
 use fleetcast_core::release::Layout;
 use fleetcast_core::tree::Geometry;
@@ -9,7 +10,7 @@ use fleetcast_core::trust::{Envelope, Unverified};
 use fleetcast_core::wire::{HEADER_LEN, PageKind};
 use serde::Serialize;
 
-use crate::{hex, time};
+use crate::time;
 
 /// What a manifest says, and what follows from it. Digests, keys and ids are lower-case hexadecimal.
 #[derive(Clone, Debug, Serialize)]

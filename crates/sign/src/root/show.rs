@@ -2,13 +2,13 @@
 
 use std::fmt;
 
+use fleetcast_cli::hex;
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::{Grant, KeyId, PublicKey, TrustedKeys};
 use serde::Serialize;
 
 use super::diff::scope_text;
 use super::{ROOM, RootError, RootFile, Standing, warnings};
-use crate::hex;
 use crate::time;
 
 /// What a root says, and how far it is signed. Keys and ids are lower-case hexadecimal.
