@@ -90,10 +90,9 @@ pub(super) fn run(config: &Path, json: bool, watch: &WatchArgs) -> Result<(), Co
                 () = &mut stop => return Ok(()),
                 ended = ends.recv() => return ended.unwrap_or(Ok(())),
                 _ = second.tick() => {
-                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    if seen.state().all_turn() {
-                        service.turns(seen.state());
-                        seen.beat();
+                    // Not while the lock is held, which streams wait for: a service manager may be slow.
+                    if let Some(status) = beat(&seen) {
+                        service.turns(status);
                     }
                 }
             }
@@ -107,6 +106,16 @@ pub(super) fn run(config: &Path, json: bool, watch: &WatchArgs) -> Result<(), Co
         let _ = sender.join();
     }
     result
+}
+
+/// Shows that all streams go on, and how; `None` if one does not.
+fn beat(seen: &Mutex<Watch<Streams>>) -> Option<String> {
+    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    if !seen.state().all_turn() {
+        return None;
+    }
+    seen.beat();
+    Some(seen.state().to_string())
 }
 
 fn runtime() -> Result<Runtime, CommandError> {
