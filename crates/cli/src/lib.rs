@@ -2,12 +2,13 @@
 //!
 //! [`command`] has errors, exit codes and output; [`clock`] has times; [`keys`] loads public keys; [`release`] opens release files; [`identity`]
 //! turns names into the UUIDs of manifests; [`lines`] tells events to a reader that may be slow; [`quantity`] reads sizes and
-//! rates; [`metrics`] and [`posted`] tell others how a daemon is doing, [`service`] a service manager; [`settings`] reads files of settings. It knows nothing of sockets of networks, storage or signing.
+//! rates; [`html`] makes documents to look at; [`metrics`] and [`posted`] tell others how a daemon is doing, [`service`] a service manager; [`settings`] reads files of settings. It knows nothing of sockets of networks, storage or signing.
 
 use std::fmt::Write as _;
 
 pub mod clock;
 pub mod command;
+pub mod html;
 pub mod identity;
 pub mod keys;
 pub mod lines;
