@@ -2,11 +2,19 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "cloud")]
+use object_store::ClientConfigKey;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 
 use super::{Store, StoreError};
+
+/// Times of requests to buckets: images are large and lines are slow, so a transfer may take long, but not say nothing for long. The
+/// second is also what a part of an upload may take.
+#[cfg(feature = "cloud")]
+const TIMES: [(ClientConfigKey, &str); 2] =
+    [(ClientConfigKey::Timeout, "1day"), (ClientConfigKey::ReadTimeout, "2min")];
 
 /// What a store's text says, before anything is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,9 +138,9 @@ impl Place {
         bucket: &str,
         fails: &dyn Fn(&str, &object_store::Error) -> StoreError,
     ) -> Result<Box<dyn ObjectStore>, StoreError> {
-        use object_store::aws::AmazonS3Builder;
-        use object_store::azure::MicrosoftAzureBuilder;
-        use object_store::gcp::GoogleCloudStorageBuilder;
+        use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+        use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+        use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 
         // A process has one; that it has one already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -145,14 +153,17 @@ impl Place {
         let boxed: Result<Box<dyn ObjectStore>, _> = match cloud {
             Cloud::S3 => {
                 let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+                let builder = TIMES.iter().fold(builder, |b, (key, time)| b.with_config(AmazonS3ConfigKey::Client(*key), *time));
                 builder.build().map(|store| Box::new(store) as _)
             }
             Cloud::Google => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
+                let builder = TIMES.iter().fold(builder, |b, (key, time)| b.with_config(GoogleConfigKey::Client(*key), *time));
                 builder.build().map(|store| Box::new(store) as _)
             }
             Cloud::Azure => {
                 let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
+                let builder = TIMES.iter().fold(builder, |b, (key, time)| b.with_config(AzureConfigKey::Client(*key), *time));
                 builder.build().map(|store| Box::new(store) as _)
             }
         };
