@@ -16,8 +16,9 @@ pub mod pointer;
 pub mod publish;
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read as _;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use futures_util::TryStreamExt as _;
@@ -42,6 +43,8 @@ pub const FILES: &str = "files";
 pub struct Store {
     /// As it was named; it holds no secret.
     name: String,
+    /// The folder, if it is one.
+    folder: Option<PathBuf>,
     inner: Box<dyn ObjectStore>,
     prefix: Path,
     /// Its own, since callers wait for each call.
@@ -290,6 +293,49 @@ impl Store {
         }
     }
 
+    /// Files of a folder that somebody began to write and did not end: their names have `#` and a number behind. Buckets hide theirs.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn leftovers(&self, folder: &str) -> Result<Vec<Entry>, StoreError> {
+        let Some(root) = &self.folder else { return Ok(Vec::new()) };
+        let failed = |error: io::Error| StoreError::Access {
+            store: self.name.clone(),
+            path: folder.into(),
+            reason: error.to_string(),
+        };
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(root.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            // Gone since: its writer has ended.
+            let Ok(metadata) = entry.metadata() else { continue };
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            if metadata.is_file() && is_leftover(&name) {
+                found.push(Entry { name, len: metadata.len(), written: metadata.modified().map_err(failed)? });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes one of the [leftovers](Self::leftovers).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn remove_leftover(&self, path: &str) -> Result<(), StoreError> {
+        match self.folder.as_ref().map(|root| fs::remove_file(root.join(path))) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Access { store: self.name.clone(), path: path.into(), reason: error.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn content(&self, path: &str, reason: &str) -> StoreError {
         StoreError::Content { store: self.name.clone(), path: path.into(), reason: reason.into() }
     }
@@ -309,6 +355,12 @@ impl Store {
     fn failed(&self, path: &str, error: &Error) -> StoreError {
         StoreError::Access { store: self.name.clone(), path: path.into(), reason: told(error) }
     }
+}
+
+/// Whether a file of a folder is one that is being written: then its name is not yet its own.
+fn is_leftover(name: &str) -> bool {
+    let number = name.split_once('#').map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// An error with its causes, without what stands behind the `?` of a URL: that may be a key.

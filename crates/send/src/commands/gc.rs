@@ -13,7 +13,8 @@ use crate::store::gc::{Retention, find, remove};
 /// Remove from a store what no channel needs
 ///
 /// Keeps the newest pointers of each channel, with all that they need, and removes older pointers and then the files that nothing
-/// names. Files younger than the grace time are kept: a publisher may be about to name them.
+/// names. Files younger than the grace time are kept: a publisher may be about to name them. What publishers that were broken off
+/// have left in a folder goes too; in a bucket that is for a lifecycle rule about incomplete uploads.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -73,8 +74,8 @@ impl Args {
             v: 1,
             removed: !self.dry_run,
             pointers: garbage.pointers.iter().map(|(channel, number)| format!("{channel}/{number}")).collect(),
-            files: garbage.files.iter().map(|(name, _)| name.clone()).collect(),
-            octets: garbage.files.iter().map(|(_, len)| len).sum(),
+            files: garbage.files.iter().chain(&garbage.leftovers).map(|(name, _)| name.clone()).collect(),
+            octets: garbage.files.iter().chain(&garbage.leftovers).map(|(_, len)| len).sum(),
         };
         if self.json {
             return fleetcast_cli::out_json(&facts);

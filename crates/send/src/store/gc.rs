@@ -8,8 +8,8 @@ use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::{HEAD_LEN, decode_head};
 use fleetcast_core::trust::{MAX_STATEMENT, Unverified, parse_unverified};
 
-use super::pointer::{Channel, Pointer};
-use super::{FILES, Store, StoreError};
+use super::pointer::{Channel, Pointer, folder};
+use super::{Entry, FILES, Store, StoreError};
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Garbage {
     pub pointers: Vec<(Channel, u64)>,
     /// Files of releases and images, with their octets.
     pub files: Vec<(String, u64)>,
+    /// Paths of what publishers began to write and did not end, with its octets.
+    pub leftovers: Vec<(String, u64)>,
 }
 
 /// Finds what is to be removed at `now`. Nothing is removed yet.
@@ -41,7 +43,16 @@ pub fn find(store: &Store, retention: Retention, now: SystemTime) -> Result<Garb
     let (files, _) = store.list(FILES)?;
     let mut garbage = Garbage::default();
     let mut needed = BTreeSet::new();
-    for channel in store.channels()? {
+    let old = |entry: &Entry| age(entry.written, now) > retention.grace;
+    let mut left = |folder: &str| -> Result<(), StoreError> {
+        let leftovers = store.leftovers(folder)?.into_iter().filter(old);
+        garbage.leftovers.extend(leftovers.map(|entry| (format!("{folder}/{}", entry.name), entry.len)));
+        Ok(())
+    };
+    left(FILES)?;
+    let channels = store.channels()?;
+    channels.iter().try_for_each(|channel| left(&folder(channel)))?;
+    for channel in channels {
         let numbers = store.numbers(&channel)?;
         for (place, number) in numbers.iter().rev().copied().enumerate() {
             let Some(pointer) = store.pointer(&channel, number)? else { continue };
@@ -54,7 +65,7 @@ pub fn find(store: &Store, retention: Retention, now: SystemTime) -> Result<Garb
             }
         }
     }
-    let unneeded = |entry: &super::Entry| !needed.contains(&entry.name) && age(entry.written, now) > retention.grace;
+    let unneeded = |entry: &Entry| !needed.contains(&entry.name) && old(entry);
     garbage.files = files.into_iter().filter(unneeded).map(|entry| (entry.name, entry.len)).collect();
     Ok(garbage)
 }
@@ -71,7 +82,7 @@ pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
     for (name, _) in &garbage.files {
         store.remove(&format!("{FILES}/{name}"))?;
     }
-    Ok(())
+    garbage.leftovers.iter().try_for_each(|(path, _)| store.remove_leftover(path))
 }
 
 /// Time since then; none if it is to come.

@@ -105,18 +105,20 @@ impl Place {
             path: path.into(),
             reason: super::told(error),
         };
+        let mut folder = None;
         let (inner, prefix): (Box<dyn ObjectStore>, &str) = match &self.kind {
             Kind::Folder(path) => {
                 // What is not there is not made: an unmounted disk must not be taken for an empty store.
                 let found =
                     LocalFileSystem::new_with_prefix(path).map_err(|e| fails(&path.display().to_string(), &e))?;
+                folder = Some(path.clone());
                 (Box::new(found.with_fsync(true)), "")
             }
             Kind::Bucket(cloud, bucket, prefix) => (self.bucket(*cloud, bucket, &fails)?, prefix),
         };
         let prefix = Path::parse(prefix.trim_end_matches('/'))
             .map_err(|error| StoreError::Name { text: self.text.clone(), reason: error.to_string() })?;
-        Ok(Store { name: self.text.clone(), inner, prefix, runtime })
+        Ok(Store { name: self.text.clone(), folder, inner, prefix, runtime })
     }
 
     #[cfg(not(feature = "cloud"))]
@@ -153,17 +155,20 @@ impl Place {
         let boxed: Result<Box<dyn ObjectStore>, _> = match cloud {
             Cloud::S3 => {
                 let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
-                let builder = TIMES.iter().fold(builder, |b, (key, time)| b.with_config(AmazonS3ConfigKey::Client(*key), *time));
+                let builder =
+                    TIMES.iter().fold(builder, |b, (key, time)| b.with_config(AmazonS3ConfigKey::Client(*key), *time));
                 builder.build().map(|store| Box::new(store) as _)
             }
             Cloud::Google => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
-                let builder = TIMES.iter().fold(builder, |b, (key, time)| b.with_config(GoogleConfigKey::Client(*key), *time));
+                let builder =
+                    TIMES.iter().fold(builder, |b, (key, time)| b.with_config(GoogleConfigKey::Client(*key), *time));
                 builder.build().map(|store| Box::new(store) as _)
             }
             Cloud::Azure => {
                 let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
-                let builder = TIMES.iter().fold(builder, |b, (key, time)| b.with_config(AzureConfigKey::Client(*key), *time));
+                let builder =
+                    TIMES.iter().fold(builder, |b, (key, time)| b.with_config(AzureConfigKey::Client(*key), *time));
                 builder.build().map(|store| Box::new(store) as _)
             }
         };

@@ -126,7 +126,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn numbers(&self, channel: &Channel) -> Result<Vec<u64>, StoreError> {
-        let (entries, _) = self.list(&format!("{FOLDER}/{channel}"))?;
+        let (entries, _) = self.list(&folder(channel))?;
         let mut numbers: Vec<_> = entries.iter().filter_map(number).collect();
         numbers.sort_unstable();
         Ok(numbers)
@@ -174,8 +174,13 @@ impl Store {
     }
 }
 
+/// The folder of a channel.
+pub(super) fn folder(channel: &Channel) -> String {
+    format!("{FOLDER}/{channel}")
+}
+
 fn path(channel: &Channel, number: u64) -> String {
-    format!("{FOLDER}/{channel}/{number:0DIGITS$}.json")
+    format!("{}/{number:0DIGITS$}.json", folder(channel))
 }
 
 /// The number of a pointer's file.

@@ -130,3 +130,22 @@ fn garbage_goes_and_what_a_channel_needs_stays() {
     assert_eq!(json(gc(&["--keep", "1", "--grace", "0"]))["files"], dry["files"]);
     assert_eq!((names(&release, "files"), names(&release, "channels/stable")), (kept, vec!["0000000002.json".into()]));
 }
+
+#[test]
+fn what_broken_off_publishers_left_is_garbage_once_it_is_old() {
+    let release = with_store("ok-small");
+    publish(&release, &[]).ok();
+    let kept = (names(&release, "files"), names(&release, "channels/stable"));
+    // As they are named while they are written.
+    let image = kept.0.iter().find(|name| !name.contains('.')).unwrap();
+    release.folder.write(&format!("store/files/{image}#1"), "half");
+    release.folder.write("store/channels/stable/0000000002.json#12", "{");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let gc = |args: &[&str]| {
+        json(Done::run(&mut release.command(&[&["gc", "--store", "store", "--json"][..], args].concat())))
+    };
+    assert_eq!(gc(&[])["files"], Value::Array(vec![]), "somebody may be writing them");
+    let told = gc(&["--grace", "0"]);
+    assert_eq!((told["files"].as_array().unwrap().len(), &told["octets"]), (2, &5.into()));
+    assert_eq!((names(&release, "files"), names(&release, "channels/stable")), kept);
+}
