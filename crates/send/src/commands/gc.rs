@@ -67,9 +67,7 @@ impl Args {
         let keep = usize::try_from(self.keep).unwrap_or(usize::MAX);
         let now: SystemTime = UNIX_EPOCH + driver::unix_now();
         let garbage = find(&store, Retention { keep, young, grace: self.grace }, now).map_err(not_stored)?;
-        if !self.dry_run {
-            remove(&store, &garbage).map_err(not_stored)?;
-        }
+        let garbage = if self.dry_run { garbage } else { remove(&store, garbage).map_err(not_stored)? };
         let facts = Facts {
             v: 1,
             removed: !self.dry_run,

@@ -70,19 +70,42 @@ pub fn find(store: &Store, retention: Retention, now: SystemTime) -> Result<Garb
     Ok(garbage)
 }
 
-/// Removes it: pointers first, so that none ever names what is gone.
+/// Removes it: pointers first, so that none ever names what is gone. Gives what was removed: files that a publisher has named since it
+/// was found are kept.
 ///
 /// # Errors
 ///
 /// [`StoreError`]; what is left is found again the next time.
-pub fn remove(store: &Store, garbage: &Garbage) -> Result<(), StoreError> {
+pub fn remove(store: &Store, mut garbage: Garbage) -> Result<Garbage, StoreError> {
     for (channel, number) in &garbage.pointers {
         store.unpoint(channel, *number)?;
     }
+    let named = needed(store)?;
+    garbage.files.retain(|(name, _)| !named.contains(name));
     for (name, _) in &garbage.files {
         store.remove(&format!("{FILES}/{name}"))?;
     }
-    garbage.leftovers.iter().try_for_each(|(path, _)| store.remove_leftover(path))
+    garbage.leftovers.iter().try_for_each(|(path, _)| store.remove_leftover(path))?;
+    let named = needed(store)?;
+    match garbage.files.iter().find(|(name, _)| named.contains(name)) {
+        None => Ok(garbage),
+        Some((name, _)) => {
+            Err(store.content(&format!("{FILES}/{name}"), "was named by a publisher while it was removed as garbage"))
+        }
+    }
+}
+
+/// The files that the pointers there are need.
+fn needed(store: &Store) -> Result<BTreeSet<String>, StoreError> {
+    let mut needed = BTreeSet::new();
+    for channel in store.channels()? {
+        for number in store.numbers(&channel)? {
+            if let Some(pointer) = store.pointer(&channel, number)? {
+                need(store, &pointer, &mut needed)?;
+            }
+        }
+    }
+    Ok(needed)
 }
 
 /// Time since then; none if it is to come.

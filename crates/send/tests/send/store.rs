@@ -1,8 +1,11 @@
 //! `publish`, `channels` and `gc`, as a user runs them.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use fleetcast_netlab::command_line::{Done, Folder};
+use fleetcast_send::store::gc::{Retention, find, remove};
+use fleetcast_send::store::place::Place;
 use serde_json::Value;
 
 use super::check::key;
@@ -148,4 +151,20 @@ fn what_broken_off_publishers_left_is_garbage_once_it_is_old() {
     let told = gc(&["--grace", "0"]);
     assert_eq!((told["files"].as_array().unwrap().len(), &told["octets"]), (2, &5.into()));
     assert_eq!((names(&release, "files"), names(&release, "channels/stable")), kept);
+}
+
+#[test]
+fn what_a_publisher_names_while_garbage_is_collected_stays() {
+    let release = with_store("ok-three-components");
+    publish(&release, &[]).ok();
+    let files = names(&release, "files");
+    // As long as nothing names them they are garbage, and whoever publishes finds them there.
+    fs::remove_dir_all(release.path("store/channels")).unwrap();
+    let store = release.path("store").display().to_string().parse::<Place>().unwrap().open().unwrap();
+    let retention = Retention { keep: 1, young: Duration::ZERO, grace: Duration::ZERO };
+    let garbage = find(&store, retention, SystemTime::now() + Duration::from_secs(1)).unwrap();
+    assert_eq!(garbage.files.len(), files.len());
+    assert_eq!(json(publish(&release, &["--json"]))["octets"], 0);
+    assert_eq!(remove(&store, garbage).unwrap().files, []);
+    assert_eq!(names(&release, "files"), files);
 }
