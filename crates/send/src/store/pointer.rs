@@ -21,6 +21,12 @@ const MAX_POINTER: usize = 4096;
 /// Digits of a pointer's number.
 const DIGITS: usize = 10;
 
+/// The greatest number of so many digits.
+const LAST: u64 = 9_999_999_999;
+
+/// Times that a pointer may be gone, as another was made after it, before that counts as damage.
+const LOOKS: u32 = 8;
+
 /// Name of a channel: a token without `+` and `~`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Channel(Token);
@@ -149,10 +155,26 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn newest(&self, channel: &Channel) -> Result<Option<(u64, Pointer)>, StoreError> {
-        let Some(&number) = self.numbers(channel)?.last() else { return Ok(None) };
-        // Gone between the two: another was made after it.
-        let found = self.pointer(channel, number)?;
-        found.map(|pointer| Some((number, pointer))).ok_or_else(|| self.content(&path(channel, number), "is gone"))
+        let mut gone = 0;
+        for _ in 0..LOOKS {
+            let Some(&number) = self.numbers(channel)?.last() else { return Ok(None) };
+            if let Some(pointer) = self.pointer(channel, number)? {
+                return Ok(Some((number, pointer)));
+            }
+            // Between the two a later one was made, and this one removed as garbage.
+            gone = number;
+        }
+        Err(self.content(&path(channel, gone), "is listed and not there"))
+    }
+
+    /// The number of the pointer that follows one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if that has no more digits.
+    pub fn after(&self, channel: &Channel, number: u64) -> Result<u64, StoreError> {
+        let next = number.checked_add(1).filter(|next| *next <= LAST);
+        next.ok_or_else(|| self.content(&path(channel, number), "has the last number there is"))
     }
 
     /// Creates a pointer with this number; `false` if there is one.

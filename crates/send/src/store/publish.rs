@@ -122,7 +122,7 @@ impl Next {
                 offered: pointer.sequence,
             });
         }
-        Ok(Self { number: number + 1, before: Some(named.sequence), is_unchanged: false })
+        Ok(Self { number: store.after(channel, number)?, before: Some(named.sequence), is_unchanged: false })
     }
 }
 

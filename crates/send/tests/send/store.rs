@@ -104,6 +104,10 @@ fn the_sequence_rises_unless_told_otherwise() {
     publish(&release, &["--rollback"]).failed(3, &["another release with sequence", "misuse of a key"]);
     pointer(5, "zz", 1);
     publish(&release, &[]).failed(3, &["0000000005.json names no release"]);
+    // Its successor would be one that nobody looks at.
+    pointer(9_999_999_999, "0c", 1);
+    publish(&release, &[]).failed(3, &["9999999999.json has the last number there is", "hint: remove that file"]);
+    assert_eq!(names(&release, "channels/stable").len(), 6);
 }
 
 #[test]
@@ -167,4 +171,29 @@ fn what_a_publisher_names_while_garbage_is_collected_stays() {
     assert_eq!(json(publish(&release, &["--json"]))["octets"], 0);
     assert_eq!(remove(&store, garbage).unwrap().files, []);
     assert_eq!(names(&release, "files"), files);
+}
+
+#[test]
+fn who_looks_while_pointers_are_made_and_removed_is_told_of_no_damage() {
+    let release = with_store("ok-small");
+    publish(&release, &[]).ok();
+    let folder = release.path("store").display().to_string();
+    let open = || folder.parse::<Place>().unwrap().open().unwrap();
+    let (store, channel) = (open(), "stable".parse().unwrap());
+    let (mut number, pointer) = store.newest(&channel).unwrap().unwrap();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(store.point(&channel, number + 1, &pointer).unwrap());
+                store.remove(&format!("channels/stable/{number:010}.json")).unwrap();
+                number += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let reader = open();
+        let damaged = (0..2000).find_map(|_| reader.newest(&channel).err());
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(damaged.is_none(), "{damaged:?}");
+    });
 }
