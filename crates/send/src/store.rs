@@ -35,6 +35,12 @@ const PART: usize = 8 << 20;
 /// Parts on their way at once.
 const PARTS: usize = 4;
 
+/// Most files of a folder that are looked at, so that a store cannot fill the memory.
+const MAX_ENTRIES: usize = 100_000;
+
+/// Most characters that are told of what a store says.
+const MAX_TOLD: usize = 1000;
+
 /// The folder of releases and images, under the names that receivers ask web servers for \[H-2\].
 pub const FILES: &str = "files";
 
@@ -145,6 +151,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn read(&self, path: &str, most: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        self.check_kind(path)?;
         let attempt = async {
             let mut stream = self.inner.get_opts(&self.at(path), GetOptions::default()).await?.into_stream();
             let mut octets = Vec::new();
@@ -169,23 +176,45 @@ impl Store {
         self.found(path, len)
     }
 
-    /// The files in a folder and the folders in it, in no order.
+    /// The files in a folder, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also if there are more than 100,000.
+    pub fn list(&self, folder: &str) -> Result<Vec<Entry>, StoreError> {
+        self.list_at_most(MAX_ENTRIES, folder)
+    }
+
+    fn list_at_most(&self, most: usize, folder: &str) -> Result<Vec<Entry>, StoreError> {
+        let at = self.at(folder);
+        let failed = |error: Error| self.failed(folder, &error);
+        self.runtime.block_on(async {
+            let mut listed = self.inner.list(Some(&at));
+            let (mut entries, mut seen) = (Vec::new(), 0);
+            while let Some(meta) = listed.try_next().await.map_err(failed)? {
+                seen += 1;
+                if seen > most {
+                    return Err(self.content(folder, &format!("has more than {most} files")));
+                }
+                // What is in folders of it is not looked at.
+                let Some(name) = meta.location.filename().filter(|name| at.clone().join(*name) == meta.location) else {
+                    continue;
+                };
+                entries.push(Entry { name: name.to_owned(), len: meta.size, written: meta.last_modified.into() });
+            }
+            Ok(entries)
+        })
+    }
+
+    /// The folders in a folder.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    pub fn list(&self, folder: &str) -> Result<(Vec<Entry>, Vec<String>), StoreError> {
+    pub fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         let listed = self.runtime.block_on(self.inner.list_with_delimiter(Some(&self.at(folder))));
         let listed = listed.map_err(|error| self.failed(folder, &error))?;
-        let entry = |meta: object_store::ObjectMeta| {
-            Some(Entry {
-                name: meta.location.filename()?.to_owned(),
-                len: meta.size,
-                written: meta.last_modified.into(),
-            })
-        };
-        let folders = listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned));
-        Ok((listed.objects.into_iter().filter_map(entry).collect(), folders.collect()))
+        Ok(listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 
     /// Puts a file whole, in place of what may be there; nothing of it is to be seen before. It must have this SHA-256.
@@ -258,6 +287,7 @@ impl Store {
         to: &mut dyn std::io::Write,
         stop: &dyn Fn() -> bool,
     ) -> Result<[u8; 32], StoreError> {
+        self.check_kind(path)?;
         self.runtime.block_on(async {
             let failed = |error: Error| self.failed(path, &error);
             let got = self.inner.get_opts(&self.at(path), GetOptions::default()).await.map_err(failed)?;
@@ -340,6 +370,14 @@ impl Store {
         StoreError::Content { store: self.name.clone(), path: path.into(), reason: reason.into() }
     }
 
+    /// Refuses what is no file in a folder: to open a pipe would wait for ever.
+    fn check_kind(&self, path: &str) -> Result<(), StoreError> {
+        match self.folder.as_ref().map(|root| fs::metadata(root.join(path))) {
+            Some(Ok(metadata)) if !metadata.is_file() => Err(self.content(path, "is no file")),
+            _ => Ok(()),
+        }
+    }
+
     fn at(&self, path: &str) -> Path {
         path.split('/').fold(self.prefix.clone(), Path::join)
     }
@@ -375,7 +413,13 @@ fn told(error: &Error) -> String {
         }
         cause = error.source();
     }
-    without_queries(&text)
+    plain(&without_queries(&text))
+}
+
+/// What a store said, on one line that is not too long: it may be a whole page, or control a terminal.
+fn plain(text: &str) -> String {
+    let is_plain = |c: char| !c.is_control();
+    text.chars().take(MAX_TOLD).map(|c| if is_plain(c) { c } else { ' ' }).collect()
 }
 
 /// Cuts each URL in a text at its query.
@@ -402,6 +446,40 @@ pub(crate) fn sha256_of(mut file: &File) -> std::io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_store_says_fits_on_a_line() {
+        let told = plain(&format!("403: <html>\n\u{1b}[2J\u{9b}2J {}", "x".repeat(10 * MAX_TOLD)));
+        assert!(told.starts_with("403: <html>  [2J 2J xx") && told.len() == MAX_TOLD, "{told}");
+    }
+
+    #[test]
+    fn a_list_has_an_end_and_shows_no_files_of_folders_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().display().to_string().parse::<place::Place>().unwrap().open().unwrap();
+        fs::create_dir_all(folder.path().join("few/in")).unwrap();
+        for path in ["few/a", "few/in/b"] {
+            File::create(folder.path().join(path)).unwrap();
+        }
+        let names = store.list_at_most(2, "few").unwrap().into_iter().map(|entry| entry.name).collect::<Vec<_>>();
+        assert_eq!((names, store.folders("few").unwrap()), (vec!["a".into()], vec!["in".into()]));
+        assert_eq!(store.list("none").unwrap(), []);
+        assert!(store.list_at_most(1, "few").unwrap_err().to_string().ends_with("few has more than 1 files"));
+    }
+
+    #[test]
+    fn a_pipe_in_a_store_is_no_file_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().display().to_string().parse::<place::Place>().unwrap().open().unwrap();
+        let mut make = std::process::Command::new("mkfifo");
+        assert!(make.arg(folder.path().join("pipe")).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("device")).unwrap();
+        for path in ["pipe", "device"] {
+            let refused = store.read(path, 1).unwrap_err().to_string();
+            assert!(refused.ends_with("is no file"), "{refused}");
+            assert!(store.download(path, 1, &mut io::sink(), &|| false).is_err());
+        }
+    }
 
     #[test]
     fn queries_of_urls_are_not_told() {

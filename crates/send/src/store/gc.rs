@@ -40,7 +40,7 @@ pub struct Garbage {
 /// [`StoreError`], also if a pointer or a release that is kept cannot be read: it would not be known what they need.
 pub fn find(store: &Store, retention: Retention, now: SystemTime) -> Result<Garbage, StoreError> {
     // Files first: what a publisher puts later is not looked at.
-    let (files, _) = store.list(FILES)?;
+    let files = store.list(FILES)?;
     let mut garbage = Garbage::default();
     let mut needed = BTreeSet::new();
     let old = |entry: &Entry| age(entry.written, now) > retention.grace;

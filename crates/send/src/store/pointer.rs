@@ -120,8 +120,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn channels(&self) -> Result<Vec<Channel>, StoreError> {
-        let (_, folders) = self.list(FOLDER)?;
-        let mut channels: Vec<_> = folders.iter().filter_map(|name| name.parse().ok()).collect();
+        let mut channels: Vec<_> = self.folders(FOLDER)?.iter().filter_map(|name| name.parse().ok()).collect();
         channels.sort();
         Ok(channels)
     }
@@ -132,8 +131,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn numbers(&self, channel: &Channel) -> Result<Vec<u64>, StoreError> {
-        let (entries, _) = self.list(&folder(channel))?;
-        let mut numbers: Vec<_> = entries.iter().filter_map(number).collect();
+        let mut numbers: Vec<_> = self.list(&folder(channel))?.iter().filter_map(number).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
