@@ -3,7 +3,7 @@
 //! A file is there whole or not at all. What no stream needs is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -27,6 +27,10 @@ pub struct Cache {
     size: u64,
     /// The files that each stream needs, with their octets.
     needed: Mutex<BTreeMap<String, Vec<(String, u64)>>>,
+    /// Streams that have not told yet what they go on with.
+    unheard: Mutex<BTreeSet<String>>,
+    /// Locked as long as this is here.
+    _lock: File,
 }
 
 /// What a cache did not do.
@@ -43,6 +47,12 @@ pub enum CacheError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another process has it.
+    #[error("cache {} is used by another process: give each a folder of its own", path.display())]
+    Used {
+        /// The folder.
+        path: PathBuf,
+    },
     /// What streams need at once is more than it may hold.
     #[error("cache {} may have {size} octets, and {needed} are needed: raise `cache-size`", path.display())]
     Size {
@@ -56,13 +66,21 @@ pub enum CacheError {
 }
 
 impl Cache {
-    /// Opens the folder, or makes it, and removes what an interrupted run left half-written.
+    /// Opens the folder, or makes it, and removes what an interrupted run left half-written. These streams will tell what they
+    /// need of it ([`Cache::heard`]).
     ///
     /// # Errors
     ///
     /// [`CacheError`].
-    pub fn open(folder: &Path, size: u64) -> Result<Self, CacheError> {
-        let [files, streams] = ["files", "streams"].map(|name| folder.join(name));
+    pub fn open(folder: &Path, size: u64, of: BTreeSet<String>) -> Result<Self, CacheError> {
+        let [files, streams, lock] = ["files", "streams", "lock"].map(|name| folder.join(name));
+        fs::create_dir_all(folder).map_err(at("make folder", folder))?;
+        let file = File::create(&lock).map_err(at("make", &lock))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(CacheError::Used { path: folder.into() }),
+            Err(TryLockError::Error(error)) => return Err(at("lock", &lock)(error)),
+        }
         for path in [&files, &streams] {
             fs::create_dir_all(path).map_err(at("make folder", path))?;
             for entry in fs::read_dir(path).map_err(at("read folder", path))? {
@@ -72,7 +90,7 @@ impl Cache {
                 }
             }
         }
-        Ok(Self { files, streams, size, needed: Mutex::default() })
+        Ok(Self { files, streams, size, needed: Mutex::default(), unheard: Mutex::new(of), _lock: file })
     }
 
     /// Where a file is or would be.
@@ -103,12 +121,21 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes what nobody notes a need for: what remains of earlier releases, while there may be no room for the next.
+    /// Notes that a stream has told what it goes on with, if it goes on with anything.
+    pub fn heard(&self, stream: &str) {
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner).remove(stream);
+    }
+
+    /// Removes what nobody notes a need for: what remains of earlier releases, while there may be no room for the next. Nothing, as
+    /// long as a stream may need it that has not been heard.
     ///
     /// # Errors
     ///
     /// [`CacheError`].
     pub fn sweep(&self) -> Result<(), CacheError> {
+        if !self.unheard.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return Ok(());
+        }
         let needed = self.needed.lock().unwrap_or_else(PoisonError::into_inner);
         let names: BTreeSet<_> = needed.values().flatten().map(|(name, _)| name.as_str()).collect();
         for entry in fs::read_dir(&self.files).map_err(at("read folder", &self.files))? {
@@ -206,7 +233,7 @@ mod tests {
     #[test]
     fn what_no_stream_needs_goes_and_what_one_needs_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 100).unwrap();
+        let cache = Cache::open(folder.path(), 100, BTreeSet::new()).unwrap();
         for name in ["a", "b", "c"] {
             put(&cache, name, &[0; 40]);
         }
@@ -226,14 +253,37 @@ mod tests {
     }
 
     #[test]
+    fn nothing_goes_before_each_stream_has_told_what_it_goes_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), 100, ["one", "two"].map(str::to_owned).into()).unwrap();
+        put(&cache, "a", &[0; 40]);
+        cache.heard("one");
+        cache.sweep().unwrap();
+        assert!(cache.has("a", 40), "it may be what the other goes on with");
+        cache.heard("two");
+        cache.sweep().unwrap();
+        assert!(!cache.has("a", 40));
+    }
+
+    #[test]
+    fn a_cache_has_one_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), 100, BTreeSet::new()).unwrap();
+        assert!(matches!(Cache::open(folder.path(), 100, BTreeSet::new()), Err(CacheError::Used { .. })));
+        drop(cache);
+        Cache::open(folder.path(), 100, BTreeSet::new()).unwrap();
+    }
+
+    #[test]
     fn what_fails_half_way_is_not_there_and_leftovers_go_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 100).unwrap();
+        let cache = Cache::open(folder.path(), 100, BTreeSet::new()).unwrap();
         let fails = |_: &mut File| Err(at("write", Path::new("a"))(io::ErrorKind::StorageFull.into()));
         assert!(cache.write::<CacheError>("a", fails).is_err());
         assert_eq!(fs::read_dir(folder.path().join("files")).unwrap().count(), 0);
         File::create(folder.path().join("files/.part-left")).unwrap();
-        let cache = Cache::open(folder.path(), 100).unwrap();
+        drop(cache);
+        let cache = Cache::open(folder.path(), 100, BTreeSet::new()).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("files")).unwrap().count(), 0);
         assert!(!cache.has("a", 0));
     }

@@ -70,7 +70,9 @@ impl FetchError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Store(StoreError::Local { .. }) | Self::Cache(CacheError::Io { .. }) => "cache",
+            Self::Store(StoreError::Local { .. }) | Self::Cache(CacheError::Io { .. } | CacheError::Used { .. }) => {
+                "cache"
+            }
             Self::Store(error) => error.code(),
             Self::Cache(CacheError::Size { .. }) => "cache-size",
             Self::Empty { .. } => "store-empty",
@@ -93,17 +95,20 @@ impl Fetcher<'_> {
     /// The release that the stream went by last, out of the cache alone: `None` if there was none.
     #[must_use]
     pub fn remembered(&self) -> Option<(Pointer, Result<Source, FetchError>)> {
-        let pointer = self.cache.remembered(self.stream)?;
-        let result = self.open_remembered(&pointer);
+        let remembered = self.cache.remembered(self.stream);
+        let noted = remembered.map(|pointer| (self.note(&pointer), pointer));
+        self.cache.heard(self.stream);
+        let (noted, pointer) = noted?;
+        let result = noted.and_then(|()| self.open(&pointer));
         Some((pointer, result))
     }
 
-    fn open_remembered(&self, pointer: &Pointer) -> Result<Source, FetchError> {
+    /// Notes that what is in the cache of a release is needed.
+    fn note(&self, pointer: &Pointer) -> Result<(), FetchError> {
         let release = self.open_file(pointer)?;
         let wanted = wanted(pointer, release.manifest(), release.statement().len());
         let names: Vec<_> = wanted.iter().map(|file| (file.name.clone(), file.len)).collect();
-        self.cache.need(self.stream, &names)?;
-        self.open(pointer)
+        Ok(self.cache.need(self.stream, &names)?)
     }
 
     /// Fetches what a pointer names, as far as it is not here, and checks all of it. `begin` is told the octets to come.

@@ -37,7 +37,9 @@ pub(super) fn run(config: &Path, json: bool, watch: &WatchArgs) -> Result<(), Co
     let seen = Watch::new(watch, Streams::of(streams.iter().map(|stream| &*stream.name)))?;
     let seen = Arc::new(Mutex::new(seen));
     let json = json.then(|| Arc::new(Lines::new()));
-    let cache = follow.as_ref().map(|follow| Cache::open(&follow.cache, follow.cache_size));
+    let following = streams.iter().filter(|stream| matches!(stream.what, What::Channel(_)));
+    let following = following.map(|stream| stream.name.clone()).collect();
+    let cache = follow.as_ref().map(|follow| Cache::open(&follow.cache, follow.cache_size, following));
     let cache = cache.transpose().map_err(CommandError::failed)?.map(Arc::new);
     let runtime = runtime()?;
     let stop = runtime.block_on(async { stop_signal() });
