@@ -11,7 +11,7 @@ use fleetcast_core::trust::{StatementError, Trust, Verified, verify};
 
 use super::cache::{Cache, CacheError};
 use crate::release::ReleaseFile;
-use crate::source::{ImageArg, Source, SourceError};
+use crate::source::{CellError, ImageArg, Source, SourceError};
 use crate::store::gc::statement_of;
 use crate::store::pointer::{Channel, Pointer};
 use crate::store::{FILES, Store, StoreError};
@@ -169,7 +169,7 @@ impl Fetcher<'_> {
         Ok(opened.inspect_err(|_| self.cache.discard(&name)).map_err(SourceError::from)?)
     }
 
-    /// Opens a release in the cache and checks all of it. What is not as it should be is removed, so that it is fetched again.
+    /// Opens a release in the cache and checks all of it. A file that is not as it should be is removed, so that it is fetched again.
     fn open(&self, pointer: &Pointer) -> Result<Source, FetchError> {
         let release = self.open_file(pointer)?;
         let manifest = release.manifest();
@@ -178,10 +178,15 @@ impl Fetcher<'_> {
             .iter()
             .map(|c| ImageArg { name: Some(c.name.clone()), path: self.cache.path(&hex(&c.sha256)) })
             .collect();
-        let names: Vec<_> = manifest.components.iter().map(|c| hex(&c.sha256)).collect();
         let result = Source::open(release, &images, self.temp_dir, &mut |_| {});
-        if let Err(SourceError::Size { .. } | SourceError::Digest { .. } | SourceError::Cell(_)) = &result {
-            names.iter().chain([&release_name(pointer)]).for_each(|name| self.cache.discard(name));
+        match &result {
+            Err(SourceError::Cell(CellError::Release(_) | CellError::Page { .. })) => {
+                self.cache.discard(&release_name(pointer));
+            }
+            Err(SourceError::Size { path, .. } | SourceError::Cell(CellError::Image { path, .. })) => {
+                path.file_name().and_then(|name| name.to_str()).into_iter().for_each(|name| self.cache.discard(name));
+            }
+            _ => {}
         }
         Ok(result?)
     }

@@ -1,9 +1,13 @@
 //! `publish`, `channels` and `gc`, as a user runs them.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use fleetcast_core::trust::{Trust, TrustedKeys};
 use fleetcast_netlab::command_line::{Done, Folder};
+use fleetcast_send::follow::cache::Cache;
+use fleetcast_send::follow::fetch::Fetcher;
 use fleetcast_send::store::gc::{Retention, find, remove};
 use fleetcast_send::store::place::Place;
 use serde_json::Value;
@@ -196,4 +200,28 @@ fn who_looks_while_pointers_are_made_and_removed_is_told_of_no_damage() {
         is_done.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(damaged.is_none(), "{damaged:?}");
     });
+}
+
+#[test]
+fn a_release_file_that_is_damaged_in_the_store_costs_no_image_that_was_fetched() {
+    let release = with_store("ok-small");
+    publish(&release, &[]).ok();
+    let (damaged, image): (Vec<_>, Vec<_>) = names(&release, "files").into_iter().partition(|name| name.contains('.'));
+    let path = release.path("store/files").join(&damaged[0]);
+    release.flip(&format!("store/files/{}", damaged[0]), usize::try_from(path.metadata().unwrap().len()).unwrap() - 1);
+    let store = release.path("store").display().to_string().parse::<Place>().unwrap().open().unwrap();
+    let key = fleetcast_cli::keys::load_public(Path::new(&key("release"))).unwrap().tell();
+    let trust = TrustedKeys::new(vec![key], 1).map(Trust::from).unwrap();
+    let cache = Cache::open(&release.path("cache"), 1 << 30, ["stable".to_owned()].into()).unwrap();
+    let (temp_dir, stop) = (std::env::temp_dir(), || false);
+    let fetcher = Fetcher { stream: "stable", trust: &trust, cache: &cache, temp_dir: &temp_dir, stop: &stop };
+    let (_, pointer) = store.newest(&"stable".parse().unwrap()).unwrap().unwrap();
+    let refused = fetcher.fetch(&store, &pointer, &mut |_| {}).unwrap_err();
+    assert_eq!(refused.code(), "page-digest");
+    assert!(cache.path(&image[0]).exists() && !cache.path(&damaged[0]).exists());
+    // The next attempt fetches only what was damaged.
+    let mut octets = 0;
+    fs::copy(release.path("release"), path).unwrap();
+    fetcher.fetch(&store, &pointer, &mut |missing| octets = missing).unwrap();
+    assert_eq!(octets, cache.path(&damaged[0]).metadata().unwrap().len());
 }
