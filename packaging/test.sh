@@ -46,8 +46,15 @@ is() { [ "$(property "$1" "$2")" = "$3" ]; }
 say "== a clean root"
 mmdebstrap --quiet --mode=root --variant=minbase --include=systemd,dbus \
   "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root"
-mkdir "$root/packages"
+mkdir "$root/packages" "$root/before"
 cp target/debian/*.deb "$root/packages"
+# The same, as if they were of an older version.
+for package in target/debian/*.deb; do
+  dpkg-deb --raw-extract "$package" "$work/package"
+  sed -i 's/^Version: /&0~/' "$work/package/DEBIAN/control"
+  dpkg-deb --root-owner-group --build "$work/package" "$root/before" >/dev/null
+  rm -r "$work/package"
+done
 
 say "== start it"
 cat >"$work/start" <<'EOF'
@@ -67,10 +74,10 @@ container=$!
 leader=
 find_leader() { leader=$(ps -o pid= --ppid "$container" | tr -d ' ') && [ -n "$leader" ] && inside systemctl is-system-running --quiet; } 2>/dev/null
 until_true 60 "the start of the container" find_leader
-inside find / -xdev \( -path /proc -o -path /run -o -path /var/log -o -path /var/cache -o -path /tmp \) -prune -o -print | sort >"$work/before"
+inside find / -xdev \( -path /proc -o -path /run -o -path /var/log -o -path /var/cache/apt -o -path /tmp \) -prune -o -print | sort >"$work/before"
 
 say "== install"
-inside sh -c 'apt-get install --yes --quiet=2 /packages/*.deb' >"$work/apt" 2>&1 || { cat "$work/apt" >&2; die "apt"; }
+inside sh -c 'apt-get install --yes --quiet=2 /before/*.deb' >"$work/apt" 2>&1 || { cat "$work/apt" >&2; die "apt"; }
 for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-beacon.timer; do
   [ "$(inside systemctl is-enabled "$unit" || true)" = disabled ] || die "$unit is enabled before it has settings"
 done
@@ -160,6 +167,8 @@ has_installed() { inside fleetcast-recv status --config /etc/fleetcast/recv.toml
 until_true 60 "release 1.1" has_installed 1.1
 until_true 5 "the status of fleetcast-send.service" has_status fleetcast-send.service
 say "fleetcast-send.service: $(property fleetcast-send.service StatusText)"
+inside fleetcast-send status --runtime /run/fleetcast-send
+! inside fleetcast-send status --runtime /run/fleetcast-send-test 2>/dev/null || die "a sender that was stopped tells that it runs"
 inside systemctl stop fleetcast-send.service
 
 say "== wrong settings are not tried again"
@@ -203,12 +212,24 @@ EOF
 ! on_trial || die "the release is on trial after fleetcast-commit.service"
 has_installed 1.2 || die "the release is not installed after its commit"
 
+say "== upgrade"
+running=(fleetcast-recv.service fleetcast-send@test.service)
+pids() { for unit in "${running[@]}"; do property "$unit" MainPID; done; }
+before=$(pids)
+settings() { inside sha256sum /etc/fleetcast/recv.toml /etc/fleetcast/send.toml; }
+own=$(settings)
+inside sh -c 'apt-get install --yes --quiet=2 /packages/*.deb' >"$work/apt" 2>&1 || { cat "$work/apt" >&2; die "apt"; }
+[ "$(settings)" = "$own" ] || die "settings are others after the upgrade"
+for unit in "${running[@]}"; do is "$unit" ActiveState active || die "$unit does not run after the upgrade"; done
+! grep -qxF -f <(printf '%s\n' "$before") <(pids) || die "a daemon runs on in its old version"
+is fleetcast-send.service ActiveState inactive || die "what was stopped runs after the upgrade"
+
 say "== remove"
 inside apt-get remove --yes --quiet=2 'fleetcast-*' >"$work/apt" 2>&1 || { cat "$work/apt" >&2; die "apt"; }
 ! inside sh -c "cat /proc/*/comm" | grep fleetcast || die "a daemon outlives its package"
 inside test -e /var/lib/fleetcast/record -a -e /etc/fleetcast/recv.toml || die "the device's record or settings go before the purge"
 inside apt-get purge --yes --quiet=2 'fleetcast-*' >"$work/apt" 2>&1 || { cat "$work/apt" >&2; die "apt"; }
-inside find / -xdev \( -path /proc -o -path /run -o -path /var/log -o -path /var/cache -o -path /tmp \) -prune -o -print | sort >"$work/after"
+inside find / -xdev \( -path /proc -o -path /run -o -path /var/log -o -path /var/cache/apt -o -path /tmp \) -prune -o -print | sort >"$work/after"
 say "left by purge, beside the users:"
 comm -13 "$work/before" "$work/after" | grep -v '^/var/lib/\(apt\|dpkg\|systemd\)\|^/etc/.*-$' | tee "$work/left" >&2
 # Only what was written by hand, here by this script, and images.
