@@ -17,6 +17,9 @@ use crate::report::{Event, Progress, Ready};
 /// How long a loop may not turn; it tells every second how far it is.
 const TURN: Duration = Duration::from_secs(10);
 
+/// Least time between two writes for `status` that are not at once: each of several streams tells every second how far it is.
+const PAUSE: Duration = Duration::from_millis(900);
+
 /// Warnings that `status` shows.
 const KEPT: usize = 8;
 
@@ -48,6 +51,8 @@ pub struct Watch<S> {
     /// When the metrics were last written.
     written: Option<Instant>,
     status: Option<Posted>,
+    /// When that was last written.
+    told: Option<Instant>,
 }
 
 /// What is watched: events come in, and files come out.
@@ -165,6 +170,7 @@ impl<S: Watched> Watch<S> {
             interval: args.metrics_interval,
             written: None,
             status: args.runtime.as_ref().map(|folder| Posted::new(folder.join(status::FILE))),
+            told: None,
         })
     }
 
@@ -187,7 +193,9 @@ impl<S: Watched> Watch<S> {
     }
 
     fn write(&mut self, at_once: bool) {
-        if let Some(status) = &self.status {
+        let is_due = at_once || self.told.is_none_or(|told| told.elapsed() >= PAUSE);
+        if let Some(status) = self.status.as_ref().filter(|_| is_due) {
+            self.told = Some(Instant::now());
             status.put(self.state.status(self.started));
         }
         let is_due = at_once || self.written.is_none_or(|written| written.elapsed() >= self.interval);
@@ -443,6 +451,39 @@ mod tests {
         ));
         let status: Value = serde_json::from_str(&relayed.status(1)).unwrap();
         assert_eq!(status["streams"][0]["warnings"][0]["code"], "quiet");
+    }
+
+    #[test]
+    fn streams_that_tell_in_turn_are_written_once_a_second_and_what_matters_at_once() {
+        struct Counted(std::cell::Cell<u32>);
+        impl Watched for Counted {
+            type Event<'a> = Write;
+
+            fn note(&mut self, event: Write) -> Write {
+                event
+            }
+
+            fn metrics(&self, _: u64) -> String {
+                String::new()
+            }
+
+            fn status(&self, _: u64) -> String {
+                self.0.set(self.0.get() + 1);
+                String::new()
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = Some(folder.path().to_owned());
+        let args = WatchArgs { metrics: None, metrics_interval: TURN, runtime };
+        let mut watch = Watch::new(&args, Counted(0.into())).unwrap();
+        (0..64).for_each(|_| watch.note(Write::Due));
+        assert_eq!(watch.state().0.get(), 1);
+        watch.note(Write::Now);
+        watch.beat();
+        assert_eq!(watch.state().0.get(), 2);
+        watch.told = Instant::now().checked_sub(PAUSE);
+        watch.beat();
+        assert_eq!(watch.state().0.get(), 3);
     }
 
     #[test]
