@@ -61,7 +61,6 @@ fn head_end(fleet: &Fleet, host: &Host, settings: &Path) -> Run {
     fleet.start_send(host, &format!("run --json --config {} {watched}", settings.display()))
 }
 
-/// Lines of a table of `/proc/net` in a host, without its head.
 /// Where a head-end tells how it goes.
 fn runtime(fleet: &Fleet, host: &Host) -> PathBuf {
     fleet.path(&format!("{}-runtime", host.name()))
@@ -75,6 +74,7 @@ fn shown(fleet: &Fleet, host: &Host) -> Value {
     status["streams"][0].clone()
 }
 
+/// Lines of a table of `/proc/net` in a host, without its head.
 fn sockets(host: &Host, table: &str) -> Vec<String> {
     let output = host.run(Command::new("cat").arg(format!("/proc/net/{table}"))).unwrap();
     String::from_utf8(output.stdout).unwrap().lines().skip(1).map(str::to_owned).collect()
@@ -167,6 +167,7 @@ fn a_head_end_killed_midway_goes_on_from_its_cache_while_the_store_is_gone() {
     let stream = shown(&fleet, &host);
     assert_eq!((&stream["name"], &stream["ready"]["sequence"]), (&"stable".into(), &1.into()));
     assert_eq!(stream["warnings"][0]["code"], "store-access");
+    assert_ne!(stream["failed_looks"], 0);
     wait_installed(&mut run, 1);
     device.assert_runs(&old);
     move_aside(&aside, &store);
@@ -174,7 +175,8 @@ fn a_head_end_killed_midway_goes_on_from_its_cache_while_the_store_is_gone() {
     assert_ne!(second.wait_for("reached")["failed"], 0);
     wait_installed(&mut run, 2);
     device.assert_runs(&new);
-    assert_eq!(shown(&fleet, &host)["ready"]["sequence"], 2);
+    let stream = shown(&fleet, &host);
+    assert_eq!((&stream["ready"]["sequence"], &stream["failed_looks"]), (&2.into(), &0.into()));
     assert_eq!(second.end(Signal::TERM), 0);
     let metrics = fs::read_to_string(runtime(&fleet, &host).join("send.prom")).unwrap();
     assert!(metrics.contains("\nfleetcast_send_release_sequence{stream=\"stable\",group="), "{metrics}");

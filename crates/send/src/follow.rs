@@ -80,6 +80,7 @@ impl Follower {
                         self.reporter.tell(&Event::Reached { failed });
                     }
                     failed = 0;
+                    self.reporter.looked(failed);
                     if let Some((pointer, source)) = found {
                         if to.send(source).is_err() {
                             return;
@@ -90,6 +91,7 @@ impl Follower {
                 Err(_) if *stop.borrow() => return,
                 Err(error) => {
                     failed += 1;
+                    self.reporter.looked(failed);
                     self.tell(error, sent.as_ref());
                 }
             }

@@ -321,6 +321,11 @@ impl StreamReporter {
         Self { stream, json, watch, number }
     }
 
+    /// Notes, for who watches, how many looks at the store have failed in a row.
+    pub fn looked(&self, failed: u32) {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).state_mut().looked(self.number, failed);
+    }
+
     /// Tells an event.
     pub fn tell(&self, event: &Event) {
         #[derive(Serialize)]

@@ -100,6 +100,9 @@ pub struct Stream {
     pub progress: Option<Progress>,
     /// Why it has ended.
     pub stopped: Option<&'static str>,
+    /// Looks at the store in a row that failed, if it follows a channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_looks: Option<u32>,
     /// The newest warnings, the newest first.
     pub warnings: Warnings,
 }
@@ -179,6 +182,11 @@ impl<S: Watched> Watch<S> {
         &self.state
     }
 
+    /// The same, for what no event tells.
+    pub const fn state_mut(&mut self) -> &mut S {
+        &mut self.state
+    }
+
     /// Takes an event, and writes what is due.
     pub fn note(&mut self, event: S::Event<'_>) {
         let write = self.state.note(event);
@@ -210,6 +218,13 @@ impl Streams {
     /// Streams of these names.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         Self(names.into_iter().map(|name| Stream { name: name.to_owned(), ..Stream::default() }).collect())
+    }
+
+    /// Notes how many looks of a stream at its store have failed in a row.
+    pub fn looked(&mut self, number: usize, failed: u32) {
+        if let Some(stream) = self.0.get_mut(number) {
+            stream.failed_looks = Some(failed);
+        }
     }
 
     /// Whether the loop of each stream that sends has turned within the last ten seconds.
@@ -269,7 +284,7 @@ impl Stream {
             }
             Event::Warning { code, reason } => {
                 self.warnings.note(code, reason);
-                return Write::Due;
+                return Write::Now;
             }
             Event::Beacon(beacon) => {
                 if let Some(ready) = &mut self.ready {
@@ -379,9 +394,9 @@ mod tests {
             layers: vec![LayerSent { packets: 100, octets: 100_000 }, LayerSent { packets: 50, octets: 50_000 }],
             beside,
         };
-        let mut stream = Stream::default();
+        let mut stream = Stream { failed_looks: Some(2), ..Stream::default() };
         assert_eq!(stream.note(&Event::Ready(ready)), Write::Now);
-        assert_eq!(stream.note(&Event::Warning { code: "send-transient", reason: "no carrier".into() }), Write::Due);
+        assert_eq!(stream.note(&Event::Warning { code: "send-transient", reason: "no carrier".into() }), Write::Now);
         assert_eq!(stream.note(&Event::Progress(progress)), Write::Due);
         stream
     }
@@ -398,6 +413,7 @@ mod tests {
             "fleetcast_send_layer_packets_total{group=\"239.1.1.1:4000\",interface=\"eth1\",layer=\"1\"} 50",
             "fleetcast_send_warnings_total{group=\"239.1.1.1:4000\",interface=\"eth1\",code=\"send-transient\"} 1",
             "fleetcast_send_running{group=\"239.1.1.1:4000\",interface=\"eth1\"} 1",
+            "fleetcast_send_failed_looks{group=\"239.1.1.1:4000\",interface=\"eth1\"} 2",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}");
         }

@@ -100,6 +100,10 @@ fn text(document: &Value, state: &Life) -> String {
         let (packets, octets) = (HumanCount(number(&progress["packets"])), HumanBytes(number(&progress["octets"])));
         let (rate, failed) = (Rate(number(&progress["rate"])), HumanCount(number(&progress["failed"])));
         line("sent", format!("{packets} packets, {octets}; {rate} in the last second; {failed} attempts failed"));
+        match number(&stream["failed_looks"]) {
+            0 => {}
+            failed => line("store", format!("the last {} looks at it failed", HumanCount(failed))),
+        }
         for warning in stream["warnings"].as_array().into_iter().flatten() {
             let (code, at) = (word(&warning["code"]), number(&warning["time"]));
             line("warning", format!("{} ({code}), at Unix time {at}", word(&warning["reason"])));

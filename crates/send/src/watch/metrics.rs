@@ -38,6 +38,7 @@ families! {
     REQUESTS = counter("fleetcast_send_nack_requests_total", &[], "Requests of receivers taken, if they are heard.");
     ANSWERS = counter("fleetcast_send_nack_answers_total", &[], "Packets sent once more for requests.");
     REQUESTS_DROPPED = counter("fleetcast_send_nack_dropped_total", &["code"], "Requests dropped, by cause.");
+    LOOKS = gauge("fleetcast_send_failed_looks", &[], "Looks at the store in a row that failed, if the stream follows a channel; 0 if the last one went well.");
     WARNINGS = counter("fleetcast_send_warnings_total", &["code"], "Warnings told, by cause.");
 }
 
@@ -106,6 +107,7 @@ fn put_stream<'a>(page: &mut Page<'a>, stream: &'a Stream, started: u64) {
         page.put(&ANSWERS, &[], counts.answers);
         page.put_each(&REQUESTS_DROPPED, counts.dropped.iter().map(|(code, count)| (*code, *count)));
     }
+    page.put_some(&LOOKS, stream.failed_looks);
     page.put_each(&WARNINGS, stream.warnings.counts.iter().map(|(code, count)| (*code, *count)));
 }
 
