@@ -1,5 +1,7 @@
 //! Beacons: which releases are current, and until when that is known (spec §18).
 
+mod html;
+
 use std::fmt;
 
 use fleetcast_cli::{CommandError, ErrorKind, hex};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use fleetcast_cli::html::{Markup, html};
 use serde::Serialize;
 
 /// One difference.
@@ -44,6 +45,19 @@ impl Changes {
         }
     }
 
+    /// For a document: what, and below it what it was and is.
+    fn list_of_all(&self) -> Markup {
+        html! {
+            dl class="changes" {
+                @for Change { what, before, after } in &self.0 {
+                    dt { (what) }
+                    @if let Some(before) = before { dd { del { (before) } } }
+                    @if let Some(after) = after { dd { ins { (after) } } }
+                }
+            }
+        }
+    }
+
     /// Notes a difference.
     pub fn push(&mut self, what: impl fmt::Display, before: Option<String>, after: Option<String>) {
         self.0.push(Change { what: what.to_string(), before, after });
@@ -74,6 +88,17 @@ pub struct Diff {
 impl From<Changes> for Diff {
     fn from(changes: Changes) -> Self {
         Self { same: changes.is_empty(), changes }
+    }
+}
+
+impl Diff {
+    /// What differs, for a document.
+    #[must_use]
+    pub fn section(&self) -> Markup {
+        html! {
+            h2 { "Changes" }
+            @if self.same { p { "Both say the same." } } @else { (self.changes.list_of_all()) }
+        }
     }
 }
 

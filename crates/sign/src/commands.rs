@@ -5,6 +5,7 @@ mod beacon;
 mod create;
 mod diff;
 mod document;
+mod form_args;
 mod image_arg;
 mod inspect;
 mod keygen;

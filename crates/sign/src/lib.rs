@@ -5,13 +5,14 @@
 //! [`signers`] sign with them wherever they are, [`statement`] puts signatures on
 //! statements, [`release`] makes and checks releases, [`root`] makes the roots that say who
 //! may sign them, [`beacon`] says which of them are current, [`device`] what a device makes of
-//! them, [`changes`] what differs. [`commands`] is the command line.
+//! them, [`changes`] what differs, [`html`] shows it to reviewers. [`commands`] is the command line.
 
 pub mod beacon;
 mod beside;
 pub mod changes;
 pub mod commands;
 pub mod device;
+pub mod html;
 pub mod keys;
 pub mod passphrase;
 pub mod release;

@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
-use fleetcast_cli::{self as cli, CommandError, ErrorKind};
+use fleetcast_cli::html::Markup;
+use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::beacon::Beacon;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::wire::StatementKind;
 use serde::Serialize;
 
 use super::document::open;
+use super::form_args::FormArgs;
 use super::signed::name;
+use crate::html::changes_document;
 use crate::statement::Signable;
-use crate::{beacon, release, root};
+use crate::{beacon, changes, release, root};
 
 /// Show what differs between two releases, roots or beacons
 ///
@@ -26,7 +29,10 @@ Examples:
     fleetcast-sign diff 1.2.2.fleetcast 1.2.3.fleetcast
 
   In a pipeline: end it unless two builds made the same release:
-    fleetcast-sign diff --json here.fleetcast there.fleetcast | jq -e .same")]
+    fleetcast-sign diff --json here.fleetcast there.fleetcast | jq -e .same
+
+  To keep with the release:
+    fleetcast-sign diff --html 1.2.2.fleetcast 1.2.3.fleetcast > changes.html")]
 pub(super) struct Args {
     /// Release, root or beacon file
     #[arg(value_name = "A")]
@@ -36,9 +42,8 @@ pub(super) struct Args {
     #[arg(value_name = "B")]
     b: PathBuf,
 
-    /// Print a JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: FormArgs,
 }
 
 impl Args {
@@ -52,17 +57,23 @@ impl Args {
         match a.kind() {
             StatementKind::Manifest => {
                 let decode = |statement: &Signable| statement.decode::<Manifest>().map_err(CommandError::failed);
-                self.tell(&release::diff((&decode(&a)?, &a), (&decode(&b)?, &b)))
+                self.tell(&release::diff((&decode(&a)?, &a), (&decode(&b)?, &b)), changes::Diff::section)
             }
-            StatementKind::Root => self.tell(&root::Diff::new(&root::RootFile::of(a)?, &root::RootFile::of(b)?)),
+            StatementKind::Root => {
+                self.tell(&root::Diff::new(&root::RootFile::of(a)?, &root::RootFile::of(b)?), root::Diff::section)
+            }
             StatementKind::Beacon => {
                 let decode = |statement: &Signable| statement.decode::<Beacon>().map_err(CommandError::failed);
-                self.tell(&beacon::diff(&*decode(&a)?, &*decode(&b)?))
+                self.tell(&beacon::diff(&*decode(&a)?, &*decode(&b)?), changes::Diff::section)
             }
         }
     }
 
-    fn tell<D: Serialize + std::fmt::Display>(&self, diff: &D) -> Result<(), CommandError> {
-        if self.json { cli::out_json(diff) } else { cli::out(&diff.to_string()) }
+    fn tell<D: Serialize + std::fmt::Display>(
+        &self,
+        diff: &D,
+        section: impl FnOnce(&D) -> Markup,
+    ) -> Result<(), CommandError> {
+        self.form.tell(diff, || diff.to_string(), || changes_document(&self.a, &self.b, &section(diff)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fleetcast_cli::{self as cli, CommandError};
+use fleetcast_cli::CommandError;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::Layout;
 use fleetcast_core::trust::Unverified;
@@ -10,7 +10,9 @@ use fleetcast_core::wire::StatementKind;
 use serde::Serialize;
 
 use super::document::root_or_beacon;
+use super::form_args::FormArgs;
 use crate::beacon;
+use crate::html::{Notice, Sections};
 use crate::release::{ReleaseFile, Summary, VerifyError};
 use crate::root::{self, RootFile};
 use crate::statement::Signable;
@@ -26,15 +28,17 @@ Examples:
     fleetcast-sign inspect 1.2.3.fleetcast
 
   Its sequence number, for a script:
-    fleetcast-sign inspect --json 1.2.3.fleetcast | jq .sequence")]
+    fleetcast-sign inspect --json 1.2.3.fleetcast | jq .sequence
+
+  For whoever is asked to sign it, before anybody has:
+    fleetcast-sign inspect --html 1.2.3.fleetcast > 1.2.3.html")]
 pub(super) struct Args {
     /// Release, root or beacon file
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Print a JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: FormArgs,
 }
 
 #[derive(Serialize)]
@@ -64,10 +68,12 @@ impl Args {
         Ok(Summary::new(&manifest, file.statement()))
     }
 
-    fn tell<S: Serialize + std::fmt::Display>(&self, summary: S) -> Result<(), CommandError> {
-        if self.json {
-            return cli::out_json(&Shown { verified: false, summary });
-        }
-        cli::out(&format!("NOT VERIFIED: anyone can make a file that says this.\n\n{summary}"))
+    fn tell<S: Serialize + Sections + std::fmt::Display>(&self, summary: S) -> Result<(), CommandError> {
+        let shown = Shown { verified: false, summary };
+        self.form.tell(
+            &shown,
+            || format!("NOT VERIFIED: anyone can make a file that says this.\n\n{}", shown.summary),
+            || Notice::not_verified().document(&self.file, &shown.summary),
+        )
     }
 }

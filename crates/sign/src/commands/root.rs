@@ -141,6 +141,11 @@ impl PreviousArgs {
         })?;
         Ok(Some(before))
     }
+
+    /// The root of the version before, if that is what is known.
+    fn root(&self) -> Result<Option<RootFile>, CommandError> {
+        self.previous.as_ref().map(|path| Ok(RootFile::parse(&statement(path)?)?)).transpose()
+    }
 }
 
 /// When a root or beacon is made.

@@ -3,20 +3,26 @@
 mod device;
 mod statement;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::ArgGroup;
-use fleetcast_cli::{self as cli, CommandError, ErrorKind};
+use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::manifest::{Component, Manifest, Token};
-use fleetcast_core::trust::{Trust, Unverified, Verified, verify};
+use fleetcast_core::trust::{Root, Trust, Unverified, Verified, verify};
 use serde::Serialize;
 
 use super::document::root_or_beacon;
+use super::form_args::FormArgs;
 use super::image_arg::{ImageArg, check_unique};
 use super::progress;
 use super::trust_args::TrustArgs;
-use crate::device::{Device, Verdict};
-use crate::release::{Image, ImageReason, Refusal, ReleaseFile, Summary, VerifyError, check_image, check_pages};
+use crate::device::{Device, Does, Verdict};
+use crate::html::{Notice, Tone};
+use crate::release::{
+    ComponentSummary, Image, ImageReason, Refusal, ReleaseFile, Summary, VerifyError, check_image, check_pages,
+};
+use crate::time;
 
 /// Check a release, root or beacon as a device would, and more
 ///
@@ -28,7 +34,8 @@ use crate::release::{Image, ImageReason, Refusal, ReleaseFile, Summary, VerifyEr
 ///
 /// Of a root it checks that it follows those given, of a beacon that the last of them knows who signed it.
 ///
-/// Exit code 3 and a word for the cause if anything is not as signed, or the device would not install it.
+/// Exit code 3 and a word for the cause if anything is not as signed, or the device would not install it; --json and --html
+/// print a document then too.
 #[derive(clap::Args, Debug)]
 #[command(group(ArgGroup::new("anchor").args(["keys", "roots", "as_device"]).multiple(true).required(true)))]
 #[command(after_help = "\
@@ -50,7 +57,11 @@ Examples:
 
   Is this the root that follows, and this beacon right?
     fleetcast-sign verify 3.root --root 1.root --root 2.root
-    fleetcast-sign verify current.beacon --root 1.root --root 2.root")]
+    fleetcast-sign verify current.beacon --root 1.root --root 2.root
+
+  For whoever reviews it, with all that was checked:
+    fleetcast-sign verify --html 1.2.3.fleetcast --root 1.root --image rootfs=build/rootfs.img \
+      > 1.2.3.html")]
 pub(super) struct Args {
     /// Release, root or beacon file
     #[arg(value_name = "FILE")]
@@ -66,9 +77,8 @@ pub(super) struct Args {
     #[arg(long = "image", value_name = "NAME=PATH")]
     images: Vec<ImageArg>,
 
-    /// Print a JSON document, of a refusal too
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: FormArgs,
 }
 
 #[derive(Serialize)]
@@ -112,19 +122,33 @@ impl Args {
         let trust = trust.ok_or_else(|| CommandError::new(ErrorKind::Usage, "there is nothing to trust"))?;
         match self.check(&trust, device.as_ref()) {
             Ok(passed) => {
-                if self.json { cli::out_json(&passed) } else { cli::out(&passed.text()) }?;
+                self.form.tell(
+                    &passed,
+                    || passed.text(),
+                    || passed.notice(trust.root().map(|root| &**root)).document(&self.file, &passed.summary),
+                )?;
                 passed.device.as_ref().map_or(Ok(()), device::conclude)
             }
             Err(Failure::Command(error)) => Err(error),
             Err(Failure::Verify(error)) => {
                 let code = error.code();
                 let refusal = CommandError::from(error);
-                if self.json && refusal.kind() == ErrorKind::Refused {
-                    cli::out_json(&Refused { verified: false, code, message: refusal.to_string() })?;
+                if refusal.kind() == ErrorKind::Refused {
+                    self.tell_refusal("Release", code, refusal.to_string())?;
                 }
                 Err(refusal)
             }
         }
+    }
+
+    /// Prints a document that says so, if one is asked for; for people the error is enough.
+    fn tell_refusal(&self, what: &str, code: &'static str, message: String) -> Result<(), CommandError> {
+        if !self.form.json && !self.form.html {
+            return Ok(());
+        }
+        let refused = Refused { verified: false, code, message };
+        let notice = || Notice::new(Tone::Bad, "REFUSED", vec![(Tone::Bad, refused.message.clone())]);
+        self.form.tell(&refused, String::new, || notice().alone(&format!("{what} refused"), &self.file))
     }
 
     fn check(&self, trust: &Trust, device: Option<&Device>) -> Result<Passed, Failure> {
@@ -202,29 +226,65 @@ impl From<VerifyError> for Failure {
 }
 
 impl Passed {
-    fn text(&self) -> String {
+    /// What was looked at, and what was not.
+    fn checks(&self) -> Vec<Check> {
         let anchor = match (self.root, self.threshold) {
             (Some(root), _) => format!("enough for root {root}"),
             (None, threshold) => format!("threshold {}", threshold.unwrap_or_default()),
         };
-        let mut lines = vec![
-            format!(
-                "release {}, sequence {}, security version {}: VERIFIED",
-                self.summary.version, self.summary.sequence, self.summary.security_version
-            ),
-            format!("checked: signature by {} ({anchor})", self.signed_by.join(" and by ")),
-            format!("checked: {} pages and {} parity pages", self.pages, self.parity_pages),
-        ];
-        for component in &self.summary.components {
+        let done = |what: String| Check { is_done: true, what };
+        let image = |component: &ComponentSummary| {
             let name = &component.name;
-            lines.push(if self.images_checked.contains(name) {
+            if self.images_checked.contains(name) {
                 let (source, repair) = (component.source_chunks, component.repair_chunks);
-                format!("checked: image {name}: length, SHA-256, {source} source and {repair} repair chunks")
-            } else {
-                format!("NOT checked: image {name}, for want of --image {name}=PATH")
-            });
+                return done(format!("image {name}: length, SHA-256, {source} source and {repair} repair chunks"));
+            }
+            Check { is_done: false, what: format!("image {name}, for want of --image {name}=PATH") }
+        };
+        let statement = [
+            done(format!("signature by {} ({anchor})", self.signed_by.join(" and by "))),
+            done(format!("{} pages and {} parity pages", self.pages, self.parity_pages)),
+        ];
+        statement.into_iter().chain(self.summary.components.iter().map(image)).collect()
+    }
+
+    fn text(&self) -> String {
+        let Summary { version, sequence, security_version, .. } = &self.summary;
+        let head = format!("release {version}, sequence {sequence}, security version {security_version}: VERIFIED");
+        let checks = self.checks().into_iter().map(|check| check.to_string());
+        let device = self.device.as_ref().map(|verdict| format!("device: {verdict}"));
+        [head].into_iter().chain(checks).chain(device).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    /// What stands above its document. `root` is the one that decided.
+    fn notice(&self, root: Option<&Root>) -> Notice {
+        let line = |check: Check| (if check.is_done { Tone::Good } else { Tone::Warn }, check.to_string());
+        let mut lines: Vec<_> = self.checks().into_iter().map(line).collect();
+        let mut tone = lines.iter().map(|(tone, _)| *tone).max().unwrap_or(Tone::Good);
+        let mut verdict = if tone == Tone::Good { "VERIFIED" } else { "VERIFIED, BUT NOT ALL IMAGES" };
+        if let Some(device) = &self.device {
+            let (device_tone, what) = match device.verdict {
+                Does::Installs => (Tone::Good, "VERIFIED, AND THE DEVICE INSTALLS IT"),
+                Does::InstallsLater => (Tone::Good, "VERIFIED, AND THE DEVICE INSTALLS IT LATER"),
+                Does::Holds => (Tone::Bad, "VERIFIED, BUT THE DEVICE DOES NOT INSTALL IT"),
+                Does::Refuses => (Tone::Bad, "VERIFIED, BUT THE DEVICE REFUSES IT"),
+            };
+            lines.push((device_tone, format!("device: {device}, as of {}", time::text(device.time))));
+            tone = tone.max(device_tone);
+            verdict = what;
         }
-        lines.extend(self.device.as_ref().map(|verdict| format!("device: {verdict}")));
-        lines.join("\n") + "\n"
+        Notice::new(tone, verdict, lines).signed_by(&self.signed_by, root)
+    }
+}
+
+/// Something that was looked at, or was not.
+struct Check {
+    is_done: bool,
+    what: String,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", if self.is_done { "checked" } else { "NOT checked" }, self.what)
     }
 }

@@ -1,5 +1,7 @@
 //! The facts of a release as commands show them.
 
+mod html;
+
 use std::fmt;
 
 use fleetcast_cli::hex;
@@ -144,6 +146,11 @@ impl Summary {
 }
 
 impl ComponentSummary {
+    /// Digests in the cap.
+    const fn cap_nodes(&self) -> usize {
+        self.cap.len() / 2 / self.digest
+    }
+
     fn new(component: &Component) -> Self {
         let g = &component.geometry;
         #[expect(clippy::cast_precision_loss, reason = "counts of octets of one image, below 2^53")]
@@ -235,7 +242,6 @@ impl fmt::Display for Summary {
 impl fmt::Display for ComponentSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = format_args!("{} source, {} repair ({} %)", self.source_chunks, self.repair_chunks, self.repair);
-        let nodes = self.cap.len() / 2 / self.digest;
         writeln!(f, "component {} for target {}", self.name, self.target)?;
         let mut line = |key: &str, value: &dyn fmt::Display| writeln!(f, "  {key:<16}{value}");
         line("image", &format_args!("{} octets", self.size))?;
@@ -244,7 +250,12 @@ impl fmt::Display for ComponentSummary {
         line("cells", &format_args!("{} of {} chunks", self.cells, self.cell))?;
         line(
             "tree",
-            &format_args!("paths of {} digests of {} octets, cap of {nodes}", self.path_digests, self.digest),
+            &format_args!(
+                "paths of {} digests of {} octets, cap of {}",
+                self.path_digests,
+                self.digest,
+                self.cap_nodes()
+            ),
         )?;
         line("packets", &format_args!("chunk {}, page {} octets", self.chunk_packet, self.page_packet))?;
         line("overhead", &format_args!("{:.2} % of the image, headers and pages", self.overhead_percent))?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use fleetcast_cli::html::{Markup, html};
 use fleetcast_core::manifest::{Token, Uuid};
 use fleetcast_core::trust::{Grant, PublicKey, Root, Trust, TrustedKeys};
 use serde::Serialize;
@@ -33,14 +34,24 @@ impl Diff {
     }
 }
 
+impl Diff {
+    /// What differs, for a document.
+    #[must_use]
+    pub fn section(&self) -> Markup {
+        html! { (self.says.section()) @if let Some(floors) = self.floors() { p { (floors) } } }
+    }
+
+    fn floors(&self) -> Option<&'static str> {
+        const VOID: &str = "no release signed before counts any more: floors of devices become void";
+        const STAY: &str = "releases signed before can still count: floors of devices stay";
+        self.voids_floors.map(|voids| if voids { VOID } else { STAY })
+    }
+}
+
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.says)?;
-        match self.voids_floors {
-            Some(true) => writeln!(f, "no release signed before counts any more: floors of devices become void"),
-            Some(false) => writeln!(f, "releases signed before can still count: floors of devices stay"),
-            None => Ok(()),
-        }
+        self.floors().map_or(Ok(()), |floors| writeln!(f, "{floors}"))
     }
 }
 

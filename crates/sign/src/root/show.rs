@@ -1,5 +1,7 @@
 //! The facts of a root as commands show them.
 
+mod html;
+
 use std::fmt;
 
 use fleetcast_cli::hex;

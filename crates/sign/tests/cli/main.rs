@@ -7,6 +7,7 @@ mod common;
 mod device;
 mod diff;
 mod frame;
+mod html;
 mod keygen;
 mod openssl;
 mod release;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use fleetcast_cli::{self as cli, CommandError};
+use fleetcast_cli::CommandError;
 
+use super::super::form_args::FormArgs;
 use super::Opened;
+use crate::html::changes_document;
 use crate::root::Diff;
 
 /// Show what differs between two roots
@@ -25,15 +27,14 @@ pub(super) struct Args {
     #[arg(value_name = "B")]
     b: PathBuf,
 
-    /// Print a JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: FormArgs,
 }
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let [a, b] = [Opened::open(&self.a)?, Opened::open(&self.b)?];
         let diff = Diff::new(&a.root, &b.root);
-        if self.json { cli::out_json(&diff) } else { cli::out(&diff.to_string()) }
+        self.form.tell(&diff, || diff.to_string(), || changes_document(&self.a, &self.b, &diff.section()))
     }
 }

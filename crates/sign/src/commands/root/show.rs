@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use fleetcast_cli::CommandError;
+use fleetcast_cli::{self as cli, CommandError};
 
+use super::super::form_args::FormArgs;
 use super::{Opened, PreviousArgs, show};
-use crate::root::Standing;
+use crate::root::{Diff, Shown, Standing};
 
 /// Show roles, thresholds and keys of a root, and whose signatures are there and missing
 ///
@@ -18,7 +19,10 @@ Examples:
     fleetcast-sign root show 2.root --previous 1.root
 
   Is it complete, for a script?
-    fleetcast-sign root show --json 1.root | jq .is_complete")]
+    fleetcast-sign root show --json 1.root | jq .is_complete
+
+  For all who are to sign it, with what it changes:
+    fleetcast-sign root show --html 2.root --previous 1.root > 2.root.html")]
 pub(super) struct Args {
     /// Root file
     #[arg(value_name = "FILE")]
@@ -27,15 +31,21 @@ pub(super) struct Args {
     #[command(flatten)]
     previous: PreviousArgs,
 
-    /// Print a JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: FormArgs,
 }
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let opened = Opened::open(&self.file)?;
         let previous = self.previous.load()?;
-        show(&opened.root, Standing::new(&opened.root, previous.as_ref())?, self.json)
+        let standing = Standing::new(&opened.root, previous.as_ref())?;
+        if !self.form.html {
+            return show(&opened.root, standing, self.form.json);
+        }
+        let changes = self.previous.root()?.map(|before| Diff::new(&before, &opened.root).says.section());
+        let document =
+            standing.notice().changes(changes).document(&self.file, &Shown::new(&opened.root, Some(standing))?);
+        cli::out(&document)
     }
 }

@@ -1,14 +1,15 @@
 //! `verify` of roots and beacons.
 
-use fleetcast_cli::{self as cli, CommandError, ErrorKind};
+use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::beacon::Beacon;
 use fleetcast_core::trust::{Root, Statement, StatementError, Trust, verify};
 use fleetcast_core::wire::StatementKind;
 use serde::Serialize;
 
 use super::super::signed::name;
-use super::{Args, Refused};
+use super::Args;
 use crate::beacon;
+use crate::html::{Notice, Sections, Tone};
 use crate::root::{RootFile, Shown as ShownRoot};
 use crate::statement::Signable;
 
@@ -44,7 +45,7 @@ impl Args {
         }
     }
 
-    fn tell<T: Statement, S: Serialize>(
+    fn tell<T: Statement, S: Serialize + Sections>(
         &self,
         statement: &Signable,
         trust: &Trust,
@@ -53,22 +54,35 @@ impl Args {
         let kind = name(statement.kind());
         match verify::<T>(&statement.encode().map_err(CommandError::failed)?, trust) {
             Ok(verified) => {
+                let root = trust.root().map(|root| &**root);
                 let signed_by: Vec<_> = verified.signers().iter().map(ToString::to_string).collect();
-                if self.json {
-                    let by_root = trust.root().map(|root| root.version);
-                    return cli::out_json(&Passed { verified: true, signed_by, by_root, facts });
-                }
                 let by = match trust.version() {
                     0 => "the keys".into(),
                     version => format!("root {version}"),
                 };
-                cli::out(&format!("{kind}: VERIFIED by {by}, signed by {}\n", signed_by.join(" and by ")))
+                let line = format!("{kind}: VERIFIED by {by}, signed by {}\n", signed_by.join(" and by "));
+                let passed = Passed { verified: true, signed_by, by_root: root.map(|root| root.version), facts };
+                self.form.tell(
+                    &passed,
+                    || line,
+                    || {
+                        let what =
+                            format!("checked: signature by {}, enough for {by}", passed.signed_by.join(" and by "));
+                        let notice = Notice::new(Tone::Good, "VERIFIED", vec![(Tone::Good, what)]);
+                        notice.signed_by(&passed.signed_by, root).document(&self.file, &passed.facts)
+                    },
+                )
             }
             Err(reason) => {
                 let (code, message) = (reason.code(), format!("the {kind} is refused: {reason}"));
-                if self.json {
-                    cli::out_json(&Refused { verified: false, code, message: message.clone() })?;
-                }
+                self.tell_refusal(
+                    match statement.kind() {
+                        StatementKind::Root => "Root",
+                        _ => "Beacon",
+                    },
+                    code,
+                    message.clone(),
+                )?;
                 let error = CommandError::new(ErrorKind::Refused, format!("refused ({code}): {message}"));
                 Err(error.hint(hint(statement.kind(), &reason)))
             }
