@@ -81,8 +81,8 @@ pub enum Fault {
     Plan(#[from] PlanError),
     /// The device record exists and says nothing that can be trusted.
     #[error(
-        "the device record {path:?} is unreadable ({source}); restore it, or remove it \
-         to let this device accept any release again"
+        "the device record {path:?} is unreadable; restore it, or remove it to let this device accept any release \
+         again: {source}"
     )]
     Record {
         /// The record file.

@@ -156,8 +156,8 @@ fn a_frozen_carousel_is_noticed_and_what_comes_then_waits_for_a_beacon_that_hold
     let draft = |sequence| fleet.draft(sequence).keys(&["release-1"]).image("app", &noise(sequence, 1 << 20)).sign();
     let (old, new) = (draft(1), draft(2));
     let device = fleet.device("device", &["app"]);
+    // The daemon makes it.
     let runtime = fleet.path("runtime");
-    fs::create_dir(&runtime).unwrap();
     let of_status = format!("--runtime {}", runtime.display());
     let options = format!("{of_status} {roots}");
 

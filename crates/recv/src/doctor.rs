@@ -21,7 +21,7 @@
 //! | packets | `not-fleetcast`, `no-manifest`, `malformed`, `unknown-key`, `loss` |
 //! | roots | `root`, `roots-set-aside`, `root-followed`, `root-missing`, `unknown-root-key` |
 //! | beacons, if the root has any | `beacon` if the newest holds, `no-beacon`, `beacon-stale`, `unknown-beacon-key` |
-//! | a release | `release` if this device takes it, `installed` if it has it, else the word for why not (spec §12) |
+//! | a release | `release` if this device takes it, `refused-before` if a daemon did not, `installed`, else the word for why not (spec §12) |
 
 mod air;
 mod current;

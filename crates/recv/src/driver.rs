@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fleetcast_cli::CommandError;
 use fleetcast_core::time::Instant;
-use fleetcast_install::RealFs;
+use fleetcast_install::{RealFs, durable};
 use fleetcast_net::source_number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
@@ -109,6 +109,8 @@ struct Run {
     reports: Option<Reports>,
     /// The installed release is on the air: silence after it is nothing to tell.
     heard_installed: bool,
+    /// How the daemon is doing could not be written when it was last tried.
+    is_untold: bool,
 }
 
 impl Run {
@@ -124,6 +126,10 @@ impl Run {
         reporter.ledger = Ledger::load(&config.state);
         let mut tell = |event| reporter.tell(&event);
         let opened = Opened::new(&config.metrics).map_err(|e| no_metrics(config, &e))?;
+        if let Some(runtime) = &config.runtime {
+            // If it fails, the first write to it tells.
+            let _ = durable::create_dir(&RealFs, runtime);
+        }
         // Before anything from outside is looked at, and while there is no other thread.
         let confined = confine::start(config, &mut tell)?;
         let backend = config.install.backend(&RealFs, &config.targets);
@@ -163,6 +169,7 @@ impl Run {
             metrics,
             reports,
             heard_installed,
+            is_untold: false,
         };
         run.open_nack(config, reporter);
         run.tell_ready(config, confined, reporter);
@@ -393,7 +400,7 @@ impl Run {
         }
     }
 
-    fn tell_progress(&self, config: &Config, reporter: &mut Reporter) {
+    fn tell_progress(&mut self, config: &Config, reporter: &mut Reporter) {
         let (chunks, traffic) = (self.device.chunks(), self.traffic());
         if let Some(runtime) = &config.runtime {
             let running = Running {
@@ -405,8 +412,14 @@ impl Run {
                 trust: &self.device.trusted(),
                 traffic: &traffic,
             };
-            if let Err(fault) = ledger::publish(runtime, &running) {
-                reporter.tell(&Event::Warning { code: fault.code(), reason: fault.to_string() });
+            match ledger::publish(runtime, &running) {
+                Ok(()) => self.is_untold = false,
+                // Once: this comes round every second.
+                Err(_) if self.is_untold => {}
+                Err(fault) => {
+                    self.is_untold = true;
+                    reporter.tell(&Event::Warning { code: fault.code(), reason: fault.to_string() });
+                }
             }
         }
         if let Some(chunks) = chunks {

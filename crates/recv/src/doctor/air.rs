@@ -9,6 +9,7 @@ use super::current::Statements;
 use super::{Finding, Level};
 use crate::config;
 use crate::events::Release;
+use crate::ledger::Entry;
 
 /// Drops for this are of statements that not enough of the keys that count have signed.
 const UNSIGNED: &str = "threshold";
@@ -72,9 +73,9 @@ impl Air {
         let _ = self.session.restore_beacon(self.now, statement);
     }
 
-    /// What there is to say of roots and beacons.
-    pub(super) fn current(&self, settings: config::Freshness) -> Vec<Finding> {
-        self.statements.findings(settings, &self.session, self.now)
+    /// What there is to say of roots and beacons; `system` is the time by the system's clock.
+    pub(super) fn current(&self, settings: config::Freshness, system: u64) -> Vec<Finding> {
+        self.statements.findings(settings, &self.session, self.now, system)
     }
 
     /// Takes a datagram; `source` is a number for its sender.
@@ -113,6 +114,23 @@ impl Air {
         }
         let is_unsigned = self.session.counters().dropped_for(UNSIGNED) > unsigned;
         self.statements.note(datagram, is_unsigned);
+    }
+
+    /// What a daemon has refused of what this device would take: what its storage says is found out by trying alone.
+    pub(super) fn refused_before(&self, history: &[Entry]) -> Vec<Finding> {
+        let taken = self.heard.iter().filter(|heard| heard.verdict.is_ok());
+        let newest = |heard: &Heard| {
+            let about = |entry: &&Entry| entry.event["sequence"] == heard.sequence;
+            history.iter().find(about).filter(|entry| entry.event["event"] == "refused")
+        };
+        let tell = |Entry { time, event }: &Entry| {
+            let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+            let (sequence, reason, code) = (&event["sequence"], text("reason"), text("code"));
+            let seen = format!("the daemon refused sequence {sequence}: {reason} ({code}), at Unix time {time}");
+            Finding::new(Level::Warning, "refused-before", seen)
+                .advice("see to that; it is tried again ten minutes later, or when the daemon is restarted")
+        };
+        taken.filter_map(newest).map(tell).collect()
     }
 
     /// What there is to say of all that came.

@@ -8,7 +8,6 @@ use fleetcast_core::wire::{Object, Packet, StatementKind};
 
 use super::{Finding, Level};
 use crate::config;
-use crate::ledger;
 
 /// What came of each kind of statement.
 #[derive(Debug)]
@@ -45,8 +44,14 @@ impl Statements {
         manifests
     }
 
-    /// What there is to say. `session` has taken what came, the last at `now`.
-    pub(super) fn findings(&self, settings: config::Freshness, session: &Receiver, now: Instant) -> Vec<Finding> {
+    /// What there is to say. `session` has taken what came, the last at `now`, which the system's clock calls `system`.
+    pub(super) fn findings(
+        &self,
+        settings: config::Freshness,
+        session: &Receiver,
+        now: Instant,
+        system: u64,
+    ) -> Vec<Finding> {
         let [_, roots, beacons] = self.unsigned;
         let known = session.trust().version();
         let mut findings = Vec::new();
@@ -71,15 +76,15 @@ impl Statements {
                     .advice("sign beacons with the keys that the newest root names (`fleetcast-sign root show`)"),
             );
         }
-        findings.push(self.freshness(settings, session, now));
+        findings.push(self.freshness(settings, session, now, system));
         findings
     }
 
-    fn freshness(&self, settings: config::Freshness, session: &Receiver, now: Instant) -> Finding {
-        let system = settings.trust_clock.then(ledger::unix);
+    fn freshness(&self, settings: config::Freshness, session: &Receiver, now: Instant, system: u64) -> Finding {
+        let trusted = settings.trust_clock.then_some(system);
         // Without beacons a device becomes stale, and holds releases.
         let level = if settings.install_when_stale { Level::Warning } else { Level::Wrong };
-        match session.freshness(now, system) {
+        match session.freshness(now, trusted) {
             Freshness::Behind { root } => {
                 let seen = format_args!(
                     "the newest beacon names root {root}, and root {} is known",
@@ -105,6 +110,18 @@ impl Statements {
                 )
             }
             _ => match session.beacon() {
+                // A daemon that has run for longer than this may know by its own clock.
+                Some(beacon) if beacon.until < system => {
+                    let until = beacon.until;
+                    let seen = format_args!(
+                        "the newest beacon held until Unix time {until}: that is past by the clock of this device, which says \
+                         {system}"
+                    );
+                    Finding::new(Level::Warning, "beacon-stale", seen).advice(
+                        "if the clock is right, sign a new one (`fleetcast-sign beacon`) and see that a timer does so again and \
+                         again; a daemon that has run for so long is stale",
+                    )
+                }
                 Some(beacon) => {
                     let seen = format_args!("the newest beacon holds until Unix time {}", beacon.until);
                     Finding::new(Level::Ok, "beacon", seen)
@@ -131,13 +148,17 @@ mod tests {
 
     /// What is said of roots and beacons that a device with root 1 hears, once they have come for some seconds.
     fn findings(settings: config::Freshness, packets: &[Vec<u8>]) -> Vec<(Level, &'static str)> {
+        findings_at(1_700_000_110, settings, packets)
+    }
+
+    fn findings_at(system: u64, settings: config::Freshness, packets: &[Vec<u8>]) -> Vec<(Level, &'static str)> {
         let mut air = Air::new(trust(&root(1, &["r"], &["release"], &["b"]), &["r"]), policy());
         for second in [0, 20] {
             for packet in packets {
                 air.take(Instant::from_micros(second * 1_000_000), 1, packet);
             }
         }
-        air.current(settings).iter().map(|finding| (finding.level, finding.code)).collect()
+        air.current(settings, system).iter().map(|finding| (finding.level, finding.code)).collect()
     }
 
     #[test]
@@ -168,7 +189,11 @@ mod tests {
         );
         // Before the root was made.
         assert_eq!(findings(strict, &[beacon(1, 1_600_000_000, &["b"])]), [(Level::Wrong, "beacon-stale")]);
-        let by_clock = config::Freshness { trust_clock: true, ..lax };
-        assert_eq!(findings(by_clock, &[good]), [(Level::Warning, "beacon-stale")]);
+        let by_clock = config::Freshness { trust_clock: true, ..strict };
+        assert_eq!(findings(by_clock, std::slice::from_ref(&good)), [(Level::Ok, "beacon")]);
+        let later = |settings| findings_at(1_900_000_000, settings, std::slice::from_ref(&good));
+        assert_eq!(later(by_clock), [(Level::Wrong, "beacon-stale")]);
+        // A clock that is not trusted decides nothing, but is worth a look.
+        assert_eq!(later(strict), [(Level::Warning, "beacon-stale")]);
     }
 }

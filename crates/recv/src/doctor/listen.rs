@@ -15,6 +15,7 @@ use super::air::Air;
 use super::{Finding, Level, tables};
 use crate::config::{Config, Feed};
 use crate::device;
+use crate::ledger;
 
 /// Other senders that are named.
 const MAX_STRANGERS: usize = 4;
@@ -72,7 +73,8 @@ pub(super) async fn listen(
     findings.extend(drops(&ours));
     if ours.heard().any(|(.., heard)| heard > 0) {
         findings.extend(air.findings());
-        findings.extend(air.current(config.freshness));
+        findings.extend(air.refused_before(&ledger::history(&config.state)));
+        findings.extend(air.current(config.freshness, ledger::unix()));
     }
 }
 
