@@ -14,3 +14,35 @@ pub fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
 }
+
+/// A moment of Unix time as people read it: `2026-11-01 06:03:10`, of UTC.
+#[must_use]
+pub fn utc(unix: u64) -> String {
+    // In 400 years there are 146,097 days; years that begin in March have their day too many at the end.
+    let (days, second) = (unix / 86_400 + 719_468, unix % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = (era * 400 + year + month / 10, (month + 2) % 12 + 1);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantity;
+
+    #[test]
+    fn moments_are_written_as_they_are_read() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00");
+        // As `date -u -d @NUMBER` has them.
+        assert_eq!(utc(951_868_799), "2000-02-29 23:59:59");
+        assert_eq!(utc(1_793_491_200), "2026-11-01 00:00:00");
+        let moments = (0..400 * 12).map(|number| number * 2_629_746 + number * 7_919 % 86_400);
+        for unix in moments.chain([4_107_542_399, 4_107_542_400, 253_402_300_799]) {
+            assert_eq!(quantity::time(&format!("{}Z", utc(unix).replace(' ', "T"))), Ok(unix));
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Sizes, rates and times as people write them.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Octets: a number with an optional `K`, `M` or `G` for powers of 1,024 (also `KiB`, `MiB`, `GiB`).
@@ -54,6 +55,21 @@ pub fn time(text: &str) -> Result<u64, String> {
     let form =
         || format!("{text:?} is no time: write it in UTC, such as 2026-11-01T00:00Z, or as Unix time in seconds");
     digits(text).or_else(|| utc(text)).ok_or_else(form)
+}
+
+/// Bits per second, for people: `2.05 Mbit/s`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate(pub u64);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, name) = match self.0 {
+            0..1_000_000 => (1_000, "kbit/s"),
+            1_000_000..1_000_000_000 => (1_000_000, "Mbit/s"),
+            _ => (1_000_000_000, "Gbit/s"),
+        };
+        write!(f, "{}.{:02} {name}", self.0 / unit, self.0 % unit * 100 / unit)
+    }
 }
 
 fn utc(text: &str) -> Option<u64> {

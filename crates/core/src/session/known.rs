@@ -94,6 +94,12 @@ impl Receiver {
         self.loss.estimate()
     }
 
+    /// Packets sent for this session as far as that is known, and those of them that came: what [`Receiver::loss`] is of.
+    #[must_use]
+    pub const fn sent_and_came(&self) -> (u64, u64) {
+        self.loss.counts()
+    }
+
     /// What the last datagram tells about loss, once its actions are done; `None` if it failed a check, or is not of the
     /// release being received.
     #[must_use]

@@ -44,6 +44,11 @@ impl Loss {
         }
     }
 
+    /// Packets sent, and those of them that came.
+    pub(super) const fn counts(&self) -> (u64, u64) {
+        (self.sent, self.came)
+    }
+
     /// Share that did not come, 0.0 ..= 1.0.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub(super) fn estimate(&self) -> f64 {
