@@ -80,6 +80,8 @@ pub struct Config {
     pub progress: Duration,
     /// Where metrics go.
     pub metrics: crate::metrics::Settings,
+    /// The file of the page for browsers, if there is to be one.
+    pub page: Option<PathBuf>,
     /// Where to ask for what is missing; nowhere if it is none.
     pub nack: Option<crate::nack::Settings>,
     /// Where what is missing may be fetched; `None` to fetch nothing.

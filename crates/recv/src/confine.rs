@@ -134,7 +134,7 @@ impl Rules {
     pub fn of(config: &Config) -> Self {
         let paths = config.targets.iter().flat_map(TargetPlace::paths).map(place_of);
         let own = std::iter::once(config.state.clone()).chain(config.runtime.clone());
-        let told = config.metrics.file.iter().map(|file| folder_of(file));
+        let told = config.metrics.file.iter().chain(&config.page).map(|file| folder_of(file));
         let write = own.chain(paths).chain(told).chain(config.confine.write.iter().cloned());
         let (mut read, mut connect) = (config.seeds.clone(), Vec::new());
         if config.discover.as_ref().is_some_and(|discover| discover.servers.is_empty()) {

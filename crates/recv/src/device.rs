@@ -332,6 +332,12 @@ impl<D: Disk> Device<D> {
         self.receiver.loss()
     }
 
+    /// Packets sent as far as that is known, and those of them that came.
+    #[must_use]
+    pub const fn sent_and_came(&self) -> (u64, u64) {
+        self.receiver.sent_and_came()
+    }
+
     /// The reception, for who asks for what it lacks.
     #[must_use]
     pub const fn receiver(&self) -> &Receiver {

@@ -25,6 +25,7 @@ use crate::ledger::{self, Ledger, Running};
 use crate::listener::Listener;
 use crate::metrics::{Facts, Opened, Shown};
 use crate::nack::Nack;
+use crate::page::{Page, Seen};
 use crate::progress::Reporter;
 use crate::repair::{Client, Reply};
 use crate::report::Reports;
@@ -105,6 +106,8 @@ struct Run {
     repair: Option<Client>,
     layering: Layering,
     metrics: Shown,
+    /// A page for browsers is written.
+    page: Option<Page>,
     /// A web server is told what became of releases.
     reports: Option<Reports>,
     /// The installed release is on the air: silence after it is nothing to tell.
@@ -155,6 +158,7 @@ impl Run {
         let metrics = opened.show(&config.metrics).map_err(|e| no_metrics(config, &e))?;
         let reports = config.report.as_ref().map(|settings| Reports::start(settings, &config.state)).transpose();
         let reports = reports.map_err(|e| Failure::new("report", format!("cannot make reports: {e}")))?;
+        let page = config.page.clone().map(Page::new);
         let heard_installed = false;
         let mut run = Self {
             device,
@@ -167,6 +171,7 @@ impl Run {
             repair,
             layering,
             metrics,
+            page,
             reports,
             heard_installed,
             is_untold: false,
@@ -198,7 +203,7 @@ impl Run {
         }
         // Whatever comes of it: the end has its own cause.
         let _ = reporter.ledger.write(&config.state, true);
-        self.show_metrics(false, reporter);
+        self.show(Some(&end::words(&ended).1), reporter);
         (ended, left)
     }
 
@@ -245,8 +250,8 @@ impl Run {
                     self.look_for_stall(reporter);
                     self.ask(reporter)?;
                     self.look_for_layers(reporter);
-                    if self.metrics.is_due() {
-                        self.show_metrics(true, reporter);
+                    if self.metrics.is_due() || self.page.as_ref().is_some_and(Page::is_due) {
+                        self.show(None, reporter);
                     }
                     if let Some(reports) = &mut self.reports {
                         reports.look(self.clock.now(), self.device.record(), &mut |event| reporter.tell(&event));
@@ -427,17 +432,28 @@ impl Run {
         }
     }
 
-    fn show_metrics(&mut self, is_running: bool, reporter: &Reporter) {
+    /// Shows metrics and the page, for the last time if there is an `end`.
+    fn show(&mut self, end: Option<&str>, reporter: &Reporter) {
         let (trusted, traffic) = (self.device.trusted(), self.traffic());
-        self.metrics.show(&Facts {
-            is_running,
+        let facts = Facts {
+            is_running: end.is_none(),
             record: self.device.record(),
             last_install: reporter.ledger.last_install(),
             trusted: &trusted,
             chunks: self.device.chunks(),
             traffic: &traffic,
             events: &reporter.counts,
-        });
+        };
+        self.metrics.show(&facts);
+        if let Some(page) = self.page.as_mut().filter(|page| page.is_due() || end.is_some()) {
+            page.show(&Seen {
+                facts: &facts,
+                sent_and_came: self.device.sent_and_came(),
+                notes: &reporter.notes,
+                ledger: &reporter.ledger,
+                end,
+            });
+        }
     }
 
     fn traffic(&self) -> Traffic {

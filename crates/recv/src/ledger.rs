@@ -92,6 +92,11 @@ impl Ledger {
         self.is_changed = true;
     }
 
+    /// What is remembered, the newest first.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
     /// When a release was last installed or committed, in seconds of Unix time, if that is known.
     pub(crate) const fn last_install(&self) -> Option<u64> {
         self.last_install

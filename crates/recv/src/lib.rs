@@ -24,6 +24,7 @@
 //! | [`trusted`] | who may sign, and how current that is, to be shown |
 //! | `ledger` | what is kept to be asked about later |
 //! | [`metrics`] | the same for Prometheus |
+//! | `page` | the same for browsers |
 //! | `socket` | TCP connections that nobody waits for too long |
 //! | [`commands`] | the command line |
 //!
@@ -43,6 +44,7 @@ mod ledger;
 mod listener;
 pub mod metrics;
 pub mod nack;
+mod page;
 pub mod progress;
 pub mod repair;
 pub mod report;

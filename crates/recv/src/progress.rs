@@ -10,6 +10,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::{Chunks, Event, Line, Progress};
 use crate::ledger::Ledger;
+use crate::page::Notes;
 use crate::repair::Counts;
 
 /// Kinds of events whose count begins at 0; that of others begins with the first.
@@ -35,6 +36,7 @@ pub struct Reporter {
     pub(crate) counts: BTreeMap<&'static str, u64>,
     service: Service,
     pub(crate) ledger: Ledger,
+    pub(crate) notes: Notes,
 }
 
 #[derive(Debug)]
@@ -69,8 +71,8 @@ impl Reporter {
 
     fn with(form: Form) -> Self {
         let (told, counts) = (VecDeque::new(), COUNTED.map(|kind| (kind, 0)).into());
-        let (service, ledger) = (Service::of_environment(), Ledger::default());
-        Self { form, chunk: 0.0, last: None, told, counts, service, ledger }
+        let (service, ledger, notes) = (Service::of_environment(), Ledger::default(), Notes::default());
+        Self { form, chunk: 0.0, last: None, told, counts, service, ledger, notes }
     }
 
     /// Tells an event. As JSON it never waits long for its reader: progress is dropped if too much waits already.
@@ -80,6 +82,7 @@ impl Reporter {
             return;
         }
         self.ledger.note(event);
+        self.notes.note(event);
         *self.counts.entry(event.kind()).or_default() += 1;
         match event {
             Event::Ready { .. } => self.service.ready(),

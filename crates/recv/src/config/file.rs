@@ -32,6 +32,7 @@ pub(super) struct File {
     pub(super) state: Option<Spanned<String>>,
     pub(super) seeds: Option<Spanned<Vec<String>>>,
     pub(super) runtime: Option<Spanned<String>>,
+    pub(super) page: Option<Spanned<String>>,
     pub(super) receive_buffer: Option<Spanned<String>>,
     pub(super) max_packet: Option<Spanned<u16>>,
     pub(super) staging: Option<Spanned<u16>>,

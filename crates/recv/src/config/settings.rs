@@ -112,6 +112,10 @@ pub struct Settings {
     #[arg(long, value_name = "FOLDER")]
     runtime: Option<String>,
 
+    /// Write a page for browsers to this file, whose name must end in .html, every other second
+    #[arg(long, value_name = "FILE")]
+    page: Option<String>,
+
     /// Write metrics for Prometheus to this file, whose name must end in .prom
     #[arg(long, value_name = "FILE")]
     metrics: Option<String>,
@@ -246,6 +250,7 @@ impl Settings {
         let max_packet = source.pick("max-packet", self.max_packet, file.max_packet);
         let staging = source.pick("staging", self.staging, file.staging);
         let runtime = source.pick("runtime", self.runtime, file.runtime);
+        let page = source.pick("page", self.page, file.page);
         Ok(Config {
             trust,
             built: built(source.pick("built", self.built, file.built.map(moment)))?,
@@ -278,6 +283,7 @@ impl Settings {
             staging: within(staging, DEFAULT_STAGING, &STAGING)?,
             progress: progress_interval(progress)?,
             metrics: metrics::metrics(&source, self.metrics, self.metrics_listen, file.metrics)?,
+            page: page.map(|(text, at)| page_of(&text, &at)).transpose()?,
             nack: file.nack.map(|table| nack::nack(&source, &table)).transpose()?,
             repair: repair::repair(&source, file.repair)?,
             report: report::report(&source, file.report)?,
@@ -351,6 +357,14 @@ pub(super) fn place_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
     check_target(&path).map(|()| path.clone()).map_err(|_| {
         at.wrong(format_args!("{text:?} must be an absolute path, without `..` and of at most 1,024 octets"))
     })
+}
+
+/// The file of a page: browsers show files by their ending.
+fn page_of(text: &str, at: &Place) -> Result<PathBuf, ConfigError> {
+    match place_of(text, at)? {
+        path if path.extension().is_some_and(|end| end == "html") => Ok(path),
+        _ => Err(at.wrong(format_args!("{text:?} must end in .html"))),
+    }
 }
 
 fn target(name: &str, path: &str, max_size: u64, at: &Place) -> Result<TargetPlace, ConfigError> {

@@ -81,6 +81,17 @@ pub(super) struct Left {
     pub(super) installed: Option<Release>,
 }
 
+/// Why a run ended: a stable word, and the same for people.
+pub(super) fn words(ended: &Result<End, Failure>) -> (&'static str, String) {
+    match ended {
+        Ok(end) => {
+            let (code, reason) = end.words();
+            (code, reason.into())
+        }
+        Err(failure) => (failure.code, failure.error.to_string()),
+    }
+}
+
 /// Tells the end, and makes it the program's.
 pub(super) fn conclude(
     ended: Result<End, Failure>,
@@ -94,11 +105,8 @@ pub(super) fn conclude(
         Ok(End::Terminate) => !options.once && chunks.is_none(),
         Ok(End::Interrupt | End::Timeout) | Err(_) => false,
     };
-    let (code, reason) = match &ended {
-        Ok(end) => end.words(),
-        Err(failure) => (failure.code, &*failure.error.to_string()),
-    };
-    reporter.tell(&Event::Stopped { ok, code, reason: reason.into(), chunks, traffic });
+    let (code, reason) = words(&ended);
+    reporter.tell(&Event::Stopped { ok, code, reason: reason.clone(), chunks, traffic });
     match ended {
         Err(failure) => Err(failure.error),
         Ok(_) if ok => Ok(()),
