@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use fleetcast_cli::quantity::Rate;
 use fleetcast_cli::{Lines, Service};
 use fleetcast_core::beacon::Beacon;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -454,20 +455,5 @@ impl fmt::Display for Sent {
         let time = Duration::try_from_secs_f64(self.seconds).unwrap_or_default();
         write!(f, "{} packets, {} in {}", HumanCount(self.packets), HumanBytes(self.octets), HumanDuration(time))?;
         if self.failed > 0 { write!(f, ", {} attempts failed", HumanCount(self.failed)) } else { Ok(()) }
-    }
-}
-
-/// Bits per second, for people.
-#[derive(Clone, Copy, Debug)]
-pub struct Rate(pub u64);
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, name) = match self.0 {
-            0..1_000_000 => (1_000, "kbit/s"),
-            1_000_000..1_000_000_000 => (1_000_000, "Mbit/s"),
-            _ => (1_000_000_000, "Gbit/s"),
-        };
-        write!(f, "{}.{:02} {name}", self.0 / unit, self.0 % unit * 100 / unit)
     }
 }

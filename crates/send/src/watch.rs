@@ -1,6 +1,8 @@
-//! What others see of a run: a file of metrics, and one that `status` shows. Both are made of the events that are told.
+//! What others see of a run: a file of metrics, a page for browsers, and a file that `status` shows. All are made of the events that
+//! are told.
 
 pub mod metrics;
+mod page;
 pub mod status;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,6 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use fleetcast_cli::html::{History, RENEWAL};
 use fleetcast_cli::{CommandError, ErrorKind, Posted, clock, quantity};
 use serde::Serialize;
 
@@ -35,6 +38,10 @@ pub struct WatchArgs {
     #[arg(long, value_name = "TIME", default_value = "15s", requires = "metrics", value_parser = quantity::duration)]
     metrics_interval: Duration,
 
+    /// Write a page for browsers to this file, whose name must end in .html, every other second
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
+
     /// Folder in memory to tell in how it goes, for `fleetcast-send status`; one for each program that runs
     #[arg(long, value_name = "FOLDER")]
     runtime: Option<PathBuf>,
@@ -50,6 +57,9 @@ pub struct Watch<S> {
     interval: Duration,
     /// When the metrics were last written.
     written: Option<Instant>,
+    page: Option<Posted>,
+    /// When the page was last written.
+    page_written: Option<Instant>,
     status: Option<Posted>,
     /// When that was last written.
     told: Option<Instant>,
@@ -65,6 +75,9 @@ pub trait Watched {
 
     /// The text of the metrics, of a program that has `started` then.
     fn metrics(&self, started: u64) -> String;
+
+    /// The page for browsers.
+    fn page(&self, started: u64) -> String;
 
     /// The document for `status`.
     fn status(&self, started: u64) -> String;
@@ -105,6 +118,32 @@ pub struct Stream {
     pub failed_looks: Option<u32>,
     /// The newest warnings, the newest first.
     pub warnings: Warnings,
+    #[serde(skip)]
+    store: Store,
+    /// Bits a second.
+    #[serde(skip)]
+    rate: History,
+}
+
+/// What is known of the store that a stream follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Store {
+    /// Nothing, or that there is nothing new.
+    #[default]
+    Quiet,
+    /// It gives this release, of so many octets.
+    Fetches { release: String, octets: u64 },
+    /// What it should give cannot be had, and the word for why.
+    Fails(&'static str),
+}
+
+impl Store {
+    /// Whether a warning of this code is about it. What was fetched may be refused for any reason but those of sending.
+    fn is_failed_by(&self, code: &str) -> bool {
+        let is_of_sending = matches!(code, "clock" | "not-sent" | "send-transient") || code.starts_with("beacon");
+        let is_fetching = matches!(self, Self::Fetches { .. });
+        code.starts_with("store-") || code.starts_with("cache") || is_fetching && !is_of_sending
+    }
 }
 
 /// A relay, as it was told.
@@ -118,6 +157,9 @@ pub struct Relayed {
     pub stopped: Option<&'static str>,
     /// The newest warnings, the newest first.
     pub warnings: Warnings,
+    /// Bits a second.
+    #[serde(skip)]
+    rate: History,
 }
 
 /// Warnings, of which the newest are shown and all counted.
@@ -153,6 +195,11 @@ impl<S: Watched> Watch<S> {
     ///
     /// [`ErrorKind::Usage`] if a file or folder makes no sense.
     pub fn new(args: &WatchArgs, state: S) -> Result<Self, CommandError> {
+        let page = args.page.as_deref();
+        if let Some(path) = page.filter(|path| path.extension().is_none_or(|end| end != "html")) {
+            let text = format!("--page {}: browsers show files by their ending, which must be .html", path.display());
+            return Err(CommandError::new(ErrorKind::Usage, text));
+        }
         let usage = |text: String| Err(CommandError::new(ErrorKind::Usage, text));
         if let Some(path) = args.metrics.as_ref().filter(|path| path.extension().is_none_or(|end| end != "prom")) {
             return usage(format!(
@@ -172,6 +219,8 @@ impl<S: Watched> Watch<S> {
             metrics: args.metrics.clone().map(Posted::new),
             interval: args.metrics_interval,
             written: None,
+            page: page.map(|path| Posted::new(path.into())),
+            page_written: None,
             status: args.runtime.as_ref().map(|folder| Posted::new(folder.join(status::FILE))),
             told: None,
         })
@@ -211,6 +260,13 @@ impl<S: Watched> Watch<S> {
             self.written = Some(Instant::now());
             metrics.put(self.state.metrics(self.started));
         }
+        // Who calls does so each second, and may be early by a little.
+        let rest = RENEWAL.saturating_sub(Duration::from_millis(500));
+        let is_due = at_once || self.page_written.is_none_or(|written| written.elapsed() >= rest);
+        if let Some(page) = self.page.as_ref().filter(|_| is_due) {
+            self.page_written = Some(Instant::now());
+            page.put(self.state.page(self.started));
+        }
     }
 }
 
@@ -230,8 +286,7 @@ impl Streams {
     /// Whether the loop of each stream that sends has turned within the last ten seconds.
     #[must_use]
     pub fn all_turn(&self) -> bool {
-        let turns = |stream: &Stream| stream.turned.is_none_or(|turned| turned.elapsed() < TURN);
-        self.0.iter().all(|stream| stream.stopped.is_some() || turns(stream))
+        self.0.iter().all(|stream| stream.stopped.is_some() || stream.turns())
     }
 }
 
@@ -257,22 +312,33 @@ impl Watched for Streams {
         metrics::run(&self.0, started)
     }
 
+    fn page(&self, started: u64) -> String {
+        page::run(&self.0, started)
+    }
+
     fn status(&self, started: u64) -> String {
         status::document("run", started, &self.0)
     }
 }
 
 impl Stream {
+    /// Whether its loop has turned within the last ten seconds, if it has begun.
+    fn turns(&self) -> bool {
+        self.turned.is_none_or(|turned| turned.elapsed() < TURN)
+    }
+
     fn note(&mut self, event: &Event) -> Write {
         match event {
             Event::Ready(ready) => {
                 self.ready = Some(ready.clone());
                 self.turned = Some(Instant::now());
+                self.store = Store::Quiet;
                 return Write::Now;
             }
             Event::Progress(progress) => {
                 self.progress = Some(progress.clone());
                 self.turned = Some(Instant::now());
+                note_rate(&mut self.rate, progress.rate);
                 return Write::Due;
             }
             Event::Stopped { reason, cycles, sent, layers, beside } => {
@@ -284,6 +350,9 @@ impl Stream {
             }
             Event::Warning { code, reason } => {
                 self.warnings.note(code, reason);
+                if self.store.is_failed_by(code) {
+                    self.store = Store::Fails(code);
+                }
                 return Write::Now;
             }
             Event::Beacon(beacon) => {
@@ -296,18 +365,33 @@ impl Stream {
                     ready.source.clone_from(source);
                 }
             }
+            Event::Fetching { version, sequence, octets, .. } => {
+                let release = format!("{version} (sequence {sequence})");
+                self.store = Store::Fetches { release, octets: *octets };
+                return Write::Due;
+            }
+            Event::Reached { .. } => {
+                self.store = Store::Quiet;
+                return Write::Due;
+            }
             Event::Switched { version, sequence, tsi, cycle_packets, cycle_octets } => {
                 if let Some(ready) = &mut self.ready {
                     let (version, tsi) = (version.clone(), tsi.clone());
                     let (cycle_packets, cycle_octets) = (*cycle_packets, *cycle_octets);
                     *ready = Ready { version, sequence: *sequence, tsi, cycle_packets, cycle_octets, ..ready.clone() };
                 }
+                self.store = Store::Quiet;
                 return Write::Now;
             }
-            Event::Cycle { .. } | Event::Fetching { .. } | Event::Reached { .. } => {}
+            Event::Cycle { .. } => {}
         }
         Write::Later
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for show")]
+fn note_rate(history: &mut History, rate: u64) {
+    history.note(clock::since_boot(), Some(rate as f64));
 }
 
 impl Watched for Relayed {
@@ -321,6 +405,7 @@ impl Watched for Relayed {
             }
             relay::Event::Progress(progress) => {
                 self.progress = Some(progress.clone());
+                note_rate(&mut self.rate, progress.rate);
                 return Write::Due;
             }
             relay::Event::Stopped { reason, totals } => {
@@ -341,6 +426,10 @@ impl Watched for Relayed {
 
     fn metrics(&self, started: u64) -> String {
         metrics::relay(self, started)
+    }
+
+    fn page(&self, started: u64) -> String {
+        page::relay(self, started)
     }
 
     fn status(&self, started: u64) -> String {
@@ -467,6 +556,35 @@ mod tests {
         ));
         let status: Value = serde_json::from_str(&relayed.status(1)).unwrap();
         assert_eq!(status["streams"][0]["warnings"][0]["code"], "quiet");
+        let html = relayed.page(1);
+        for text in ["sequences 6, 7", "198.51.100.2:4000", "no packet comes at all", "digest"] {
+            assert!(html.contains(text), "{text}: {html}");
+        }
+    }
+
+    #[test]
+    fn the_page_has_all_streams_and_tells_how_the_store_does() {
+        let mut streams = Streams(vec![stream(), Stream { name: "<beta>".into(), ..Stream::default() }]);
+        let html = streams.page(1);
+        for text in ["1.4.0 (sequence 7)", "2.00 Mbit/s", "239.1.1.2:4000", "no carrier", "Stream &lt;beta&gt;"] {
+            assert!(html.contains(text), "{text}: {html}");
+        }
+        assert!(html.contains("There is nothing to send yet.") && html.contains("http-equiv=\"refresh\""), "{html}");
+        let mut told = |event: &Event| {
+            streams.note((1, event));
+            page::run(&streams.0[1..], 1)
+        };
+        let (channel, version) = ("stable".into(), "2".into());
+        let html = told(&Event::Fetching { channel, number: 1, version, sequence: 8, octets: 1 << 20 });
+        assert!(html.contains("Fetching") && html.contains("2 (sequence 8): 1.00 MiB"), "{html}");
+        assert!(!told(&Event::Warning { code: "clock", reason: String::new() }).contains("cannot be had"));
+        assert!(
+            told(&Event::Warning { code: "threshold", reason: String::new() }).contains("cannot be had (threshold)")
+        );
+        assert!(!told(&Event::Reached { failed: 2 }).contains("cannot be had"));
+        let (sent, layers, beside) = (Sent::default(), vec![], Beside::default());
+        let html = told(&Event::Stopped { reason: "signal", cycles: 1, sent, layers, beside });
+        assert!(html.contains("(signal)") && !html.contains("http-equiv=\"refresh\""), "{html}");
     }
 
     #[test]
@@ -483,6 +601,10 @@ mod tests {
                 String::new()
             }
 
+            fn page(&self, _: u64) -> String {
+                String::new()
+            }
+
             fn status(&self, _: u64) -> String {
                 self.0.set(self.0.get() + 1);
                 String::new()
@@ -490,7 +612,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let runtime = Some(folder.path().to_owned());
-        let args = WatchArgs { metrics: None, metrics_interval: TURN, runtime };
+        let args = WatchArgs { metrics: None, metrics_interval: TURN, page: None, runtime };
         let mut watch = Watch::new(&args, Counted(0.into())).unwrap();
         (0..64).for_each(|_| watch.note(Write::Due));
         assert_eq!(watch.state().0.get(), 1);
