@@ -202,7 +202,10 @@ fn trust(seen: &Seen<'_>) -> Rows {
         let current = beacon.current.map_or("nothing for this device".into(), |current| format!("sequence {current}"));
         rows.push(("Current by it", html! { (current) }));
     }
-    rows.push(("It is at least", moment(trusted.clock)));
+    // Without beacons, and a time that the device was made at, it is not known.
+    if trusted.freshness != "off" {
+        rows.push(("It is at least", moment(trusted.clock)));
+    }
     rows
 }
 

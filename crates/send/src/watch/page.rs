@@ -79,8 +79,16 @@ fn state(stream: &Stream) -> State {
 }
 
 fn cycle(ready: &Ready, sent: &Progress) -> Markup {
-    // Repairs and layers aside, a cycle takes what it takes at the rate that is measured.
-    let seconds = (ready.cycle_octets * 8).checked_div(sent.rate);
+    // A cycle is one of the base layer, and takes what it takes as fast as that has gone so far.
+    let base = sent.layers.first().map_or(sent.sent.octets, |base| base.octets);
+    let is_known = base > 0 && sent.sent.seconds >= 1.0;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "for show"
+    )]
+    let seconds = is_known.then(|| (ready.cycle_octets as f64 * sent.sent.seconds / base as f64) as u64);
     html! {
         (progress("Part of this cycle that is sent", sent.part))
         (figures(&[
