@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use fleetcast_netlab::browser::Browser;
 use fleetcast_netlab::fleet::{Device, Fleet, Release, Run, noise, program, run, write};
 use fleetcast_netlab::netns::{Host, INTERFACE, Signal};
 use serde_json::Value;
@@ -57,7 +58,7 @@ fn head_end(fleet: &Fleet, host: &Host, settings: &Path) -> Run {
     let runtime = runtime(fleet, host);
     fs::create_dir_all(&runtime).unwrap();
     let runtime = runtime.display();
-    let watched = format!("--runtime {runtime} --metrics {runtime}/send.prom");
+    let watched = format!("--runtime {runtime} --metrics {runtime}/send.prom --page {runtime}/send.html");
     fleet.start_send(host, &format!("run --json --config {} {watched}", settings.display()))
 }
 
@@ -112,7 +113,9 @@ fn two_head_ends_follow_a_store_and_four_devices_follow_them_without_a_restart()
         );
     }
     let devices: Vec<Device> = ["one", "two", "three", "four"].map(|name| fleet.device(name, &["app"])).into();
-    let mut runs: Vec<_> = devices.iter().map(|device| device.start("")).collect();
+    let page = |device: &Device| fleet.path(&format!("{}.html", device.host.name()));
+    let start = |device: &Device| device.start(&format!("--page {}", page(device).display()));
+    let mut runs: Vec<_> = devices.iter().map(start).collect();
     wait_installed(&mut runs[0], 1);
     assert_eq!(publish(&fleet, &store, &new)["number"], 2);
     for head_end in &mut head_ends {
@@ -138,6 +141,20 @@ fn two_head_ends_follow_a_store_and_four_devices_follow_them_without_a_restart()
     }
     for run in &mut runs {
         run.end(Signal::INT);
+    }
+    // Pages of all tell it, and people can read them.
+    let pages: Vec<_> = devices.iter().map(page).collect();
+    for page in &pages {
+        let html = fs::read_to_string(page).unwrap();
+        assert!(html.contains("The program has ended") && html.contains("1.2 (sequence 2)"), "{html}");
+    }
+    let of_head_ends = hosts.iter().map(|host| {
+        let copy = fleet.path(&format!("{}.html", host.name()));
+        fs::copy(runtime(&fleet, host).join("send.html"), &copy).unwrap();
+        copy
+    });
+    if let Some(browser) = Browser::find() {
+        browser.look("two-head-ends", &of_head_ends.chain(pages).collect::<Vec<_>>());
     }
     // What the first release needed is gone from the caches.
     let kept = fs::read_dir(fleet.path("site-a-cache/files")).unwrap().count();
