@@ -23,7 +23,8 @@ boot=()
 for file in adapter.sh uboot grub systemd-boot pointer; do boot+=("usr/lib/fleetcast/boot/$file=packaging/boot/$file"); done
 common=("${boot[@]}" etc/fleetcast/recv.toml=examples/recv.toml
   usr/lib/systemd/system/fleetcast-recv.service=packaging/systemd/fleetcast-recv.service
-  usr/lib/systemd/system/fleetcast-commit.service=packaging/systemd/fleetcast-commit.service)
+  usr/lib/systemd/system/fleetcast-commit.service=packaging/systemd/fleetcast-commit.service
+  usr/lib/systemd/catalog/fleetcast-recv.catalog=packaging/systemd/fleetcast-recv.catalog)
 
 say "== Yocto"
 ./packaging/yocto/crates.sh

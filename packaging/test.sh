@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 . .ci/setup.sh
 [ "${1:-}" = --built ] || ./packaging/build.sh
 [ "$(id -u)" = 0 ] || die "systemd cannot be started in a container: run as root"
-need systemd-nspawn:systemd-container mmdebstrap:mmdebstrap nsenter:util-linux
+need systemd-nspawn:systemd-container mmdebstrap:mmdebstrap nsenter:util-linux jq:jq
 
 # Most exposure that `systemd-analyze security` may find in a unit, in tenths.
 limit=15
@@ -40,6 +40,9 @@ until_true() {
 }
 
 property() { inside systemctl show --property="$2" --value "$1"; }
+# The id of a kind of entries in the journal, and a check, in the language of jq, that one of that kind is there.
+message_id() { sed -n "\\|^# $1\$|{n; s/^-- //p}" packaging/systemd/*.catalog; }
+logged() { inside journalctl --quiet --output=json "MESSAGE_ID=$(message_id "$1")" | jq -es "any($2)" >/dev/null; }
 has_status() { [ -n "$(property "$1" StatusText)" ]; }
 is() { [ "$(property "$1" "$2")" = "$3" ]; }
 
@@ -133,6 +136,19 @@ done
 inside journalctl --no-pager --quiet --unit fleetcast-recv.service | { ! grep -i 'confine'; } ||
   die "the receiver is not confined wholly, for which this needs Linux 6.12 with Landlock"
 
+say "== the journal: entries with fields, each once, explained by the catalog"
+logged recv/installed '.FLEETCAST_SEQUENCE == "1" and .FLEETCAST_VERSION == "1.0" and .PRIORITY == "5" and ._TRANSPORT == "journal"
+  and ._SYSTEMD_UNIT == "fleetcast-recv.service" and .SYSLOG_IDENTIFIER == "fleetcast-recv"' || die "what is installed is not in the journal"
+logged send/ready '._SYSTEMD_UNIT == "fleetcast-send@test.service" and .FLEETCAST_VERSION == "1.0"' || die "the sender is not in the journal"
+for unit in fleetcast-recv.service fleetcast-send@test.service; do
+  ! inside journalctl --quiet "_SYSTEMD_UNIT=$unit" _TRANSPORT=stdout | grep . || die "$unit writes to standard error too"
+done
+inside journalctl --quiet --catalog "MESSAGE_ID=$(message_id recv/installed)" | grep -A1 'Subject: The release 1 is installed'
+[ "$(inside journalctl --list-catalog | grep -c '^[0-9a-f]* fleetcast-')" = "$(cat packaging/systemd/*.catalog | grep -c '^-- ')" ] ||
+  die "the catalogs are not those of the packages"
+# The daemons go on with it.
+inside systemctl restart systemd-journald.service
+
 say "== a daemon that hangs is ended and started again"
 for unit in fleetcast-recv.service fleetcast-send@test.service; do
   inside sh -e -s "$unit" <<'EOF'
@@ -165,6 +181,8 @@ systemctl start fleetcast-send.service
 EOF
 has_installed() { inside fleetcast-recv status --config /etc/fleetcast/recv.toml | grep -q "^installed  $1"; }
 until_true 60 "release 1.1" has_installed 1.1
+until_true 5 "its entry in the journal" logged recv/installed '.FLEETCAST_SEQUENCE == "2"'
+until_true 5 "that of the stream" logged send/ready '._SYSTEMD_UNIT == "fleetcast-send.service" and .FLEETCAST_STREAM != null'
 until_true 5 "the status of fleetcast-send.service" has_status fleetcast-send.service
 say "fleetcast-send.service: $(property fleetcast-send.service StatusText)"
 inside fleetcast-send status --runtime /run/fleetcast-send
@@ -177,6 +195,8 @@ sleep 2
 for wanted in ActiveState=failed ExecMainStatus=78 NRestarts=0; do
   is fleetcast-recv.service "${wanted%=*}" "${wanted#*=}" || die "with wrong settings it is not $wanted"
 done
+
+logged recv/error '.PRIORITY == "3" and ._TRANSPORT == "journal" and (.MESSAGE | contains("nonsense"))' || die "wrong settings are not in the journal"
 
 say "== slots, as the superuser: a release on trial is committed once a start was good"
 inside sh -e <<'EOF'

@@ -1,7 +1,7 @@
 //! What the Fleetcast programs have in common on the command line.
 //!
-//! Data goes to stdout, all else to stderr. Only [`run`], called by `main`, ends the
-//! process, with these exit codes:
+//! Data goes to stdout, all else to stderr, or of daemons in units to the [journal](crate::journal). Only [`run`], called
+//! by `main`, ends the process, with these exit codes:
 //!
 //! | code | [`ErrorKind`] | meaning |
 //! | --- | --- | --- |
@@ -21,6 +21,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use serde::Serialize;
+
+use crate::journal::{self, Priority};
 
 /// `error:` in the colour clap gives it.
 const ERROR: &str = "\x1b[1;31merror:\x1b[0m";
@@ -100,6 +102,15 @@ impl CommandError {
         Self { source, ..self }
     }
 
+    fn tell(&self) {
+        let hint = self.hint.as_deref();
+        let text = hint.map_or_else(|| self.to_string(), |hint| format!("{self}\nhint: {hint}"));
+        if !journal::tell_other(journal::ERROR, hint, &text) {
+            complain(ERROR, self);
+            hint.into_iter().for_each(|hint| complain(HINT, hint));
+        }
+    }
+
     /// Who must act.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
@@ -137,10 +148,7 @@ pub fn run<P: Parser>(command: impl FnOnce(P) -> Result<(), CommandError>) -> Ex
     match command(parsed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(ERROR, &error);
-            if let Some(hint) = &error.hint {
-                complain(HINT, hint);
-            }
+            error.tell();
             ExitCode::from(error.kind.exit_code())
         }
     }
@@ -173,19 +181,35 @@ pub fn out_json(document: &impl Serialize) -> Result<(), CommandError> {
     out(&line)
 }
 
-/// Tells the reader something on stderr.
+/// Tells the reader something, on stderr or in the journal.
 pub fn note(text: impl fmt::Display) {
-    // Nobody is left to tell when stderr is gone.
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    if !journal::tell_other(journal::NOTE, None, &text) {
+        write(text);
+    }
 }
 
-/// Warns the reader on stderr; the command goes on.
+/// Warns the reader, on stderr or in the journal; the command goes on.
 pub fn warn(text: impl fmt::Display) {
-    complain(WARNING, text);
+    if !journal::tell_other(journal::CAUTION, None, &text) {
+        complain(WARNING, text);
+    }
+}
+
+/// Tells the reader an event, of which `line` is the JSON form: as text on stderr, with a word before it if something is wrong, or
+/// with its fields in the journal.
+pub fn tell(priority: Priority, line: impl FnOnce() -> String, text: impl fmt::Display) {
+    if !journal::tell(priority, line, &text) {
+        if priority <= Priority::Warning { complain(WARNING, text) } else { write(text) }
+    }
 }
 
 fn complain(label: &str, text: impl fmt::Display) {
-    note(format_args!("{label} {text}"));
+    write(format_args!("{label} {text}"));
+}
+
+fn write(text: impl fmt::Display) {
+    // Nobody is left to tell when stderr is gone.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 #[cfg(test)]

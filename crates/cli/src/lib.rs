@@ -1,8 +1,8 @@
 //! What Fleetcast's programs share on the command line.
 //!
 //! [`command`] has errors, exit codes and output; [`clock`] has times; [`keys`] loads public keys; [`release`] opens release files; [`identity`]
-//! turns names into the UUIDs of manifests; [`lines`] tells events to a reader that may be slow; [`quantity`] reads sizes and
-//! rates; [`html`] makes documents to look at; [`metrics`] and [`posted`] tell others how a daemon is doing, [`service`] a service manager; [`settings`] reads files of settings. It knows nothing of sockets of networks, storage or signing.
+//! turns names into the UUIDs of manifests; [`journal`] tells people through that of the system; [`lines`] tells events to a reader
+//! that may be slow; [`quantity`] reads sizes and rates; [`html`] makes documents to look at; [`metrics`] and [`posted`] tell others how a daemon is doing, [`service`] a service manager; [`settings`] reads files of settings. It knows nothing of sockets of networks, storage or signing.
 
 use std::fmt::Write as _;
 
@@ -10,6 +10,7 @@ pub mod clock;
 pub mod command;
 pub mod html;
 pub mod identity;
+pub mod journal;
 pub mod keys;
 pub mod lines;
 pub mod metrics;
@@ -19,7 +20,7 @@ pub mod release;
 pub mod service;
 pub mod settings;
 
-pub use command::{CommandError, ErrorKind, note, out, out_json, run, warn};
+pub use command::{CommandError, ErrorKind, note, out, out_json, run, tell, warn};
 pub use lines::Lines;
 pub use posted::Posted;
 pub use service::Service;

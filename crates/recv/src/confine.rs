@@ -15,8 +15,8 @@
 //! It holds for the calling thread and those it starts. So it comes before any other thread: the daemon has one, until
 //! [`crate::progress::Reporter`] tells its first event as JSON.
 //!
-//! Not covered: what is open already (output, sockets of the service manager); UDP; Unix sockets with a path, by which
-//! another process may be asked to do what this one cannot; looking at files (stat), and their modes, owners and times; the
+//! Not covered: what is open already (output, sockets of the service manager and the journal); UDP; Unix sockets with a path, by
+//! which another process may be asked to do what this one cannot; looking at files (stat), and their modes, owners and times; the
 //! record, which names the files an interrupted install replaces at the next start. A folder is what its path was at the
 //! start: what is mounted on it, or is put in its place later, is not allowed.
 

@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use fleetcast_cli::journal::Priority;
 use fleetcast_core::manifest::Manifest;
 use fleetcast_core::trust::Verified;
 use fleetcast_install::ReleaseId;
 use fleetcast_install::record::Reason;
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::discovery::Place;
 use crate::nack;
@@ -20,8 +22,9 @@ use crate::trusted::RootFacts;
 const VERSION: u8 = 1;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
     /// The groups are joined.
@@ -245,38 +248,45 @@ pub enum Event {
 
 impl Event {
     /// The word for its kind, as in its JSON form.
-    pub(crate) const fn kind(&self) -> &'static str {
-        match self {
-            Self::Ready { .. } => "ready",
-            Self::Begin { .. } => "begin",
-            Self::Resumed(_) => "resumed",
-            Self::Reused { .. } => "reused",
-            Self::RepairStarted { .. } => "repair-started",
-            Self::Repaired { .. } => "repaired",
-            Self::RepairFailed { .. } => "repair-failed",
-            Self::Progress(_) => "progress",
-            Self::Stalled { .. } => "stalled",
-            Self::Rejoined { .. } => "rejoined",
-            Self::Layers { .. } => "layers",
-            Self::Discovered { .. } => "discovered",
-            Self::Complete(_) => "complete",
-            Self::Restored { .. } => "restored",
-            Self::ReadbackMismatch { .. } => "readback-mismatch",
-            Self::Installed { .. } => "installed",
-            Self::OnTrial { .. } => "on-trial",
-            Self::Committed { .. } => "committed",
-            Self::GivenUp { .. } => "given-up",
-            Self::Waiting { .. } => "waiting",
-            Self::Abandoned { .. } => "abandoned",
-            Self::Root { .. } => "root",
-            Self::Beacon { .. } => "beacon",
-            Self::Freshness { .. } => "freshness",
-            Self::Restarting => "restarting",
-            Self::Refused { .. } => "refused",
-            Self::Alarm { .. } => "alarm",
-            Self::Warning { .. } => "warning",
-            Self::Stopped { .. } => "stopped",
-        }
+    pub(crate) fn kind(&self) -> &'static str {
+        self.into()
+    }
+
+    /// How much it matters to people; none for mere progress, which they are not told in lines.
+    #[must_use]
+    pub fn priority(&self) -> Option<Priority> {
+        Some(match self {
+            Self::Progress(_) => return None,
+            Self::Alarm { .. } => Priority::Alert,
+            Self::Warning { .. }
+            | Self::Stalled { .. }
+            | Self::Refused { .. }
+            | Self::GivenUp { .. }
+            | Self::Abandoned { .. }
+            | Self::RepairFailed { .. }
+            | Self::ReadbackMismatch { .. }
+            | Self::Freshness { state: "stale" | "behind", .. } => Priority::Warning,
+            Self::Ready { .. }
+            | Self::Begin { .. }
+            | Self::Installed { .. }
+            | Self::OnTrial { .. }
+            | Self::Committed { .. }
+            | Self::Root { .. }
+            | Self::Restarting
+            | Self::Stopped { .. } => Priority::Notice,
+            Self::Resumed(_)
+            | Self::Reused { .. }
+            | Self::RepairStarted { .. }
+            | Self::Repaired { .. }
+            | Self::Rejoined { .. }
+            | Self::Layers { .. }
+            | Self::Discovered { .. }
+            | Self::Complete(_)
+            | Self::Restored { .. }
+            | Self::Waiting { .. }
+            | Self::Beacon { .. }
+            | Self::Freshness { .. } => Priority::Info,
+        })
     }
 
     /// A release was given up.
@@ -348,7 +358,7 @@ pub struct Traffic {
 
 /// An event as a line of JSON.
 #[derive(Serialize)]
-pub(crate) struct Line<'a> {
+pub struct Line<'a> {
     v: u8,
     #[serde(flatten)]
     event: &'a Event,

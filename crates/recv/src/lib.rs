@@ -20,7 +20,7 @@
 //! | `doctor` | what is wrong with the reception |
 //! | `dump` | what is on the air, or in a capture of it |
 //! | `discovery` | groups and senders by a domain's name: DNS |
-//! | [`events`], [`progress`] | what is told: JSON lines, a progress bar or plain lines |
+//! | [`events`], [`progress`] | what is told: JSON lines, a progress bar, plain lines or entries of the journal |
 //! | [`trusted`] | who may sign, and how current that is, to be shown |
 //! | `ledger` | what is kept to be asked about later |
 //! | [`metrics`] | the same for Prometheus |

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
-use fleetcast_cli::{Lines, Service, note, warn};
+use fleetcast_cli::{Lines, Service, journal, tell, warn};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::{Chunks, Event, Line, Progress};
@@ -44,9 +44,9 @@ enum Form {
     /// A line of JSON each, on stdout. The thread that writes them starts with the first, so that it is confined like the one
     /// that tells them.
     Json(OnceCell<Lines>),
-    /// Lines on stderr, with a bar below while a release is received.
+    /// Lines for people, with a bar below while a release is received.
     Bar(ProgressBar),
-    /// Lines on stderr, without progress.
+    /// Lines for people, on stderr or in the journal, without progress.
     Plain,
 }
 
@@ -56,7 +56,7 @@ impl Reporter {
     pub fn new(json: bool) -> Self {
         let form = if json {
             Form::Json(OnceCell::new())
-        } else if std::io::stderr().is_terminal() {
+        } else if std::io::stderr().is_terminal() && !journal::is_open() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
             // The template is a constant; without it the bar has its default form.
             if let Ok(style) = ProgressStyle::with_template(BAR) {
@@ -99,11 +99,7 @@ impl Reporter {
                 Ok(line) => lines.get_or_init(Lines::new).send(line),
                 Err(error) => warn(format_args!("cannot tell an event: {error}")),
             },
-            Form::Plain => {
-                if !matches!(event, Event::Progress(_)) {
-                    say(event);
-                }
-            }
+            Form::Plain => say(event),
             Form::Bar(bar) => match event {
                 Event::Progress(progress) => {
                     let mut message = speed(&mut self.last, Instant::now(), self.chunk, progress);
@@ -154,20 +150,12 @@ impl Reporter {
     }
 }
 
+/// Tells an event as a line for people, if it is one.
 fn say(event: &Event) {
-    match event {
-        Event::Alarm { .. }
-        | Event::Warning { .. }
-        | Event::Stalled { .. }
-        | Event::Refused { .. }
-        | Event::GivenUp { .. }
-        | Event::Abandoned { .. }
-        | Event::Freshness { state: "stale" | "behind", .. }
-        | Event::RepairFailed { .. }
-        | Event::ReadbackMismatch { .. } => warn(event),
-        // The program's error says it.
-        Event::Stopped { ok: false, .. } => {}
-        _ => note(event),
+    // On stderr the program's error says it.
+    let is_said = matches!(event, Event::Stopped { ok: false, .. }) && !journal::is_open();
+    if let Some(priority) = event.priority().filter(|_| !is_said) {
+        tell(priority, || serde_json::to_string(&Line::from(event)).unwrap_or_default(), event);
     }
 }
 

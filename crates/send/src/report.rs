@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use fleetcast_cli::quantity::Rate;
+use fleetcast_cli::journal::{self, Priority};
 use fleetcast_cli::{Lines, Service};
 use fleetcast_core::beacon::Beacon;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use strum::VariantNames;
 
 use crate::watch::{Streams, Watch};
 use crate::{nack, statements};
@@ -23,8 +25,9 @@ const VERSION: u8 = 1;
 const STEPS: u64 = 1000;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, VariantNames)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
     /// All is checked and the socket is open; the first packet is next.
@@ -106,6 +109,19 @@ pub enum Event {
 }
 
 impl Event {
+    /// How much it matters to people; none for mere progress, which they are not told in lines.
+    #[must_use]
+    pub const fn priority(&self) -> Option<Priority> {
+        match self {
+            Self::Progress(_) | Self::Cycle { .. } => None,
+            Self::Warning { .. } => Some(Priority::Warning),
+            Self::Ready(_) | Self::Switched { .. } | Self::Stopped { .. } => Some(Priority::Notice),
+            Self::Fetching { .. } | Self::Reached { .. } | Self::Beacon(_) | Self::Reopened { .. } => {
+                Some(Priority::Info)
+            }
+        }
+    }
+
     /// Whether another one like it will follow.
     const fn is_passing(&self) -> bool {
         matches!(self, Self::Progress(_) | Self::Cycle { .. })
@@ -263,7 +279,7 @@ enum Form {
     Json(Lines),
     /// A bar on the terminal, lines around it.
     Terminal(ProgressBar),
-    /// Lines on stderr, none for mere progress.
+    /// Lines on stderr or in the journal, none for mere progress.
     Lines,
 }
 
@@ -273,7 +289,7 @@ impl Reporter {
     pub fn new(json: bool) -> Self {
         let form = if json {
             Form::Json(Lines::new())
-        } else if std::io::stderr().is_terminal() {
+        } else if std::io::stderr().is_terminal() && !journal::is_open() {
             Form::Terminal(bar(Some(STEPS), "{msg:>12} [{bar:30}] {percent:>3} %  {prefix}"))
         } else {
             Form::Lines
@@ -296,12 +312,13 @@ impl Reporter {
                 if event.is_passing() { lines.offer(line) } else { lines.send(line) }
             }
             Form::Terminal(bar) => tell_beside(bar, event),
-            Form::Lines => tell_line(event, ""),
+            Form::Lines => tell_line(event, "", || json_line(event)),
         }
     }
 }
 
-/// Where events of several streams go: JSON lines on stdout with the name of the stream, or lines on stderr that begin with it.
+/// Where events of several streams go: JSON lines on stdout with the name of the stream, or lines on stderr or in the journal that
+/// begin with it.
 #[derive(Clone, Debug)]
 pub struct StreamReporter {
     stream: String,
@@ -337,12 +354,11 @@ impl StreamReporter {
         }
         // A stream whose thread has panicked is told of no more; the others are.
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).note((self.number, event));
+        let json = || json_line(&Named { stream: &self.stream, event });
         match &self.json {
-            Some(lines) => {
-                let line = json_line(&Named { stream: &self.stream, event });
-                if event.is_passing() { lines.offer(line) } else { lines.send(line) }
-            }
-            None => tell_line(event, &format!("{}: ", self.stream)),
+            Some(lines) if event.is_passing() => lines.offer(json()),
+            Some(lines) => lines.send(json()),
+            None => tell_line(event, &format!("{}: ", self.stream), json),
         }
     }
 }
@@ -382,42 +398,45 @@ fn tell_beside(bar: &ProgressBar, event: &Event) {
         }
         Event::Stopped { .. } => {
             bar.finish_and_clear();
-            tell_line(event, "");
+            tell_line(event, "", || json_line(event));
         }
-        _ => bar.suspend(|| tell_line(event, "")),
+        _ => bar.suspend(|| tell_line(event, "", || json_line(event))),
     }
 }
 
-/// Tells an event as a line that begins with `who`.
-fn tell_line(event: &Event, who: &str) {
-    match event {
-        Event::Progress(_) | Event::Cycle { .. } => {}
-        Event::Warning { reason, .. } => fleetcast_cli::warn(format_args!("{who}{reason}")),
-        Event::Ready(ready) => fleetcast_cli::note(format_args!("{who}{ready}")),
-        Event::Fetching { channel, version, sequence, octets, .. } => {
-            let octets = HumanBytes(*octets);
-            fleetcast_cli::note(format_args!(
-                "{who}channel {channel} names release {version} (sequence {sequence}): fetching {octets}"
-            ));
-        }
-        Event::Reached { failed } => {
-            fleetcast_cli::note(format_args!("{who}the store answers again, after {failed} attempts that failed"));
-        }
-        Event::Switched { version, sequence, tsi, cycle_octets, .. } => {
-            let octets = HumanBytes(*cycle_octets);
-            fleetcast_cli::note(format_args!(
-                "{who}sending release {version} (sequence {sequence}), session {tsi}, {octets} a cycle"
-            ));
-        }
-        Event::Reopened { interface, source } => {
-            fleetcast_cli::note(format_args!("{who}found interface {interface} again, sending from {source}"));
-        }
-        Event::Beacon(beacon) => fleetcast_cli::note(format_args!("{who}sending another {beacon}")),
-        Event::Stopped { reason, cycles, sent, beside, .. } => {
-            let asked =
-                beside.nack.as_ref().map(|nack| format!(", {} requests, {} answers", nack.requests, nack.answers));
-            let asked = asked.unwrap_or_default();
-            fleetcast_cli::note(format_args!("{who}stopped ({reason}), cycles complete: {cycles}, {sent}{asked}"));
+/// Tells an event as a line for people, if it is one, that begins with `who`; `json` makes its line of JSON.
+fn tell_line(event: &Event, who: &str, json: impl FnOnce() -> String) {
+    if let Some(priority) = event.priority() {
+        fleetcast_cli::tell(priority, json, format_args!("{who}{event}"));
+    }
+}
+
+/// What people are told of it.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Progress(progress) => progress.fmt(f),
+            Self::Cycle { cycles, sent } => write!(f, "cycles complete: {cycles}, {sent}"),
+            Self::Warning { reason, .. } => f.write_str(reason),
+            Self::Ready(ready) => ready.fmt(f),
+            Self::Fetching { channel, version, sequence, octets, .. } => {
+                let octets = HumanBytes(*octets);
+                write!(f, "channel {channel} names release {version} (sequence {sequence}): fetching {octets}")
+            }
+            Self::Reached { failed } => write!(f, "the store answers again, after {failed} attempts that failed"),
+            Self::Switched { version, sequence, tsi, cycle_octets, .. } => {
+                let octets = HumanBytes(*cycle_octets);
+                write!(f, "sending release {version} (sequence {sequence}), session {tsi}, {octets} a cycle")
+            }
+            Self::Reopened { interface, source } => {
+                write!(f, "found interface {interface} again, sending from {source}")
+            }
+            Self::Beacon(beacon) => write!(f, "sending another {beacon}"),
+            Self::Stopped { reason, cycles, sent, beside, .. } => {
+                write!(f, "stopped ({reason}), cycles complete: {cycles}, {sent}")?;
+                let asked = beside.nack.as_ref();
+                asked.map_or(Ok(()), |nack| write!(f, ", {} requests, {} answers", nack.requests, nack.answers))
+            }
         }
     }
 }

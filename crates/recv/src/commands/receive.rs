@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fleetcast_cli::journal::{self, LogArgs};
 use fleetcast_cli::{CommandError, quantity};
 
 use crate::config::Settings;
@@ -47,11 +48,15 @@ pub(super) struct Args {
     json: bool,
 
     #[command(flatten)]
+    log: LogArgs,
+
+    #[command(flatten)]
     settings: Settings,
 }
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
+        self.log.open(journal::RECV);
         let config = self.settings.load()?;
         let options = Options { once: self.once, timeout: self.timeout, simulated_loss: self.simulate_loss };
         let mut reporter = Reporter::new(self.json);

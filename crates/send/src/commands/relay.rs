@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::ArgGroup;
+use fleetcast_cli::journal::{self, LogArgs};
 use fleetcast_cli::{CommandError, ErrorKind, quantity};
 use fleetcast_core::session::VerifierConfig;
 use fleetcast_net::{
@@ -120,6 +121,9 @@ pub(super) struct Args {
     #[command(flatten)]
     watch: WatchArgs,
 
+    #[command(flatten)]
+    log: LogArgs,
+
     /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
     json: bool,
@@ -127,6 +131,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
+        self.log.open(journal::RELAY);
         let trust = match &self.root {
             Some(path) => trusted_root(path)?,
             None => trusted_keys(&self.trust, self.threshold)?,

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches, value_parser};
+use fleetcast_cli::journal::{self, LogArgs};
 use fleetcast_cli::{CommandError, ErrorKind, quantity};
 use fleetcast_net::{OpenError, SendError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,6 +69,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     watch: WatchArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
 
     /// Print events as JSON lines on stdout; a reader that is too slow misses some
     #[arg(long)]
@@ -138,6 +142,7 @@ impl clap::Args for What {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
+        self.log.open(journal::SEND);
         match self.what {
             What::Streams(config) => streams::run(&config, self.json, &self.watch),
             What::One(one) => one.run(self.json, &self.watch),

@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::IsTerminal;
 
-use fleetcast_cli::{Lines, Service};
+use fleetcast_cli::journal::{self, Priority};
+use fleetcast_cli::{Lines, Service, tell};
 use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use serde::Serialize;
+use strum::VariantNames;
 
 use crate::report::{Rate, bar, json_line};
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, VariantNames)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
     /// All sockets are open.
@@ -67,6 +70,19 @@ pub enum Event {
         #[serde(flatten)]
         totals: Totals,
     },
+}
+
+impl Event {
+    /// How much it matters to people; none for mere progress, which they are not told in lines.
+    #[must_use]
+    pub const fn priority(&self) -> Option<Priority> {
+        match self {
+            Self::Progress(_) => None,
+            Self::Quiet { .. } | Self::Warning { .. } => Some(Priority::Warning),
+            Self::Ready(_) | Self::Release { .. } | Self::Root { .. } | Self::Stopped { .. } => Some(Priority::Notice),
+            Self::Rejoined { .. } | Self::Reopened { .. } => Some(Priority::Info),
+        }
+    }
 }
 
 /// From where to where.
@@ -134,7 +150,7 @@ enum Form {
     Json(Lines),
     /// A line on the terminal that changes, other lines above it.
     Terminal(ProgressBar),
-    /// Lines on stderr, none for mere progress.
+    /// Lines on stderr or in the journal, none for mere progress.
     Lines,
 }
 
@@ -144,7 +160,7 @@ impl Reporter {
     pub fn new(json: bool) -> Self {
         let form = if json {
             Form::Json(Lines::new())
-        } else if std::io::stderr().is_terminal() {
+        } else if std::io::stderr().is_terminal() && !journal::is_open() {
             Form::Terminal(bar(None, "{msg}"))
         } else {
             Form::Lines
@@ -176,23 +192,32 @@ impl Reporter {
     }
 }
 
+/// Tells an event as a line for people, if it is one.
 fn tell_line(event: &Event) {
-    use fleetcast_cli::{note, warn};
-    match event {
-        Event::Progress(_) => {}
-        Event::Ready(Ready { upstream, downstream, rate, root }) => {
-            let root = if *root > 0 { format!(", from root {root} on") } else { String::new() };
-            note(format_args!("from {} to {} at {}{root}", upstream.join(", "), downstream.join(", "), Rate(*rate)));
+    if let Some(priority) = event.priority() {
+        tell(priority, || json_line(event), event);
+    }
+}
+
+/// What people are told of it.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Progress(progress) => progress.fmt(f),
+            Self::Ready(Ready { upstream, downstream, rate, root }) => {
+                write!(f, "from {} to {} at {}", upstream.join(", "), downstream.join(", "), Rate(*rate))?;
+                if *root > 0 { write!(f, ", from root {root} on") } else { Ok(()) }
+            }
+            Self::Root { version } => write!(f, "root {version} has followed: its keys count now"),
+            Self::Release { version, sequence, tsi } => {
+                write!(f, "passing on release {version} (sequence {sequence}), session {tsi}")
+            }
+            Self::Quiet { seconds, reason } => write!(f, "nothing has verified for {seconds} s: {reason}"),
+            Self::Warning { reason, .. } => f.write_str(reason),
+            Self::Rejoined { interface } => write!(f, "found interface {interface} again and joined its groups"),
+            Self::Reopened { interface } => write!(f, "found interface {interface} again, sending through it"),
+            Self::Stopped { reason, totals } => write!(f, "stopped ({reason}), {totals}"),
         }
-        Event::Root { version } => note(format_args!("root {version} has followed: its keys count now")),
-        Event::Release { version, sequence, tsi } => {
-            note(format_args!("passing on release {version} (sequence {sequence}), session {tsi}"));
-        }
-        Event::Quiet { seconds, reason } => warn(format_args!("nothing has verified for {seconds} s: {reason}")),
-        Event::Warning { reason, .. } => warn(reason),
-        Event::Rejoined { interface } => note(format_args!("found interface {interface} again and joined its groups")),
-        Event::Reopened { interface } => note(format_args!("found interface {interface} again, sending through it")),
-        Event::Stopped { reason, totals } => note(format_args!("stopped ({reason}), {totals}")),
     }
 }
 

@@ -31,6 +31,8 @@ define FLEETCAST_RECV_INSTALL_INIT_SYSTEMD
 		$(TARGET_DIR)/usr/lib/systemd/system/fleetcast-recv.service
 	$(INSTALL) -D -m 0644 $(@D)/packaging/systemd/fleetcast-commit.service \
 		$(TARGET_DIR)/usr/lib/systemd/system/fleetcast-commit.service
+	$(INSTALL) -D -m 0644 $(@D)/packaging/systemd/fleetcast-recv.catalog \
+		$(TARGET_DIR)/usr/lib/systemd/catalog/fleetcast-recv.catalog
 endef
 
 define FLEETCAST_RECV_INSTALL_INIT_SYSV

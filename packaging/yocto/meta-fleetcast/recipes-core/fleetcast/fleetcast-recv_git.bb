@@ -27,16 +27,17 @@ USERADD_PACKAGES = "${PN}"
 USERADD_PARAM:${PN} = "--system --no-create-home --home-dir ${localstatedir}/lib/fleetcast --shell /sbin/nologin --user-group fleetcast-recv"
 
 do_install:append() {
-    install -d ${D}${sysconfdir}/fleetcast ${D}${systemd_system_unitdir} ${D}${nonarch_libdir}/fleetcast/boot
+    install -d ${D}${sysconfdir}/fleetcast ${D}${systemd_system_unitdir} ${D}${nonarch_libdir}/fleetcast/boot ${D}${nonarch_libdir}/systemd/catalog
     # A bbappend of yours puts the settings and keys of the product in its place.
     install -m 0644 ${S}/examples/recv.toml ${D}${sysconfdir}/fleetcast/recv.toml
     install -m 0644 ${S}/packaging/systemd/fleetcast-recv.service ${D}${systemd_system_unitdir}/
     install -m 0644 ${S}/packaging/systemd/fleetcast-commit.service ${D}${systemd_system_unitdir}/
+    install -m 0644 ${S}/packaging/systemd/fleetcast-recv.catalog ${D}${nonarch_libdir}/systemd/catalog/
     install -m 0644 ${S}/packaging/boot/adapter.sh ${D}${nonarch_libdir}/fleetcast/boot/
     for adapter in uboot grub systemd-boot pointer; do
         install -m 0755 ${S}/packaging/boot/$adapter ${D}${nonarch_libdir}/fleetcast/boot/
     done
 }
 
-FILES:${PN} += "${nonarch_libdir}/fleetcast"
+FILES:${PN} += "${nonarch_libdir}/fleetcast ${nonarch_libdir}/systemd/catalog"
 CONFFILES:${PN} += "${sysconfdir}/fleetcast/recv.toml"
