@@ -49,7 +49,12 @@ fn kinds<E: Serialize>(names: &[&str], events: impl Iterator<Item = (E, Option<P
     for (name, priority, own) in OTHERS {
         assert!(!kinds.contains_key(name), "{name} is an event too");
         let own = own.iter().chain(&["FLEETCAST_EVENT"]).map(|name| (*name).to_owned());
-        kinds.entry(name.into()).or_default().add(priority, own.collect());
+        let kind = kinds.entry(name.into()).or_default();
+        kind.add(priority, own.collect());
+        if name == "error" {
+            // Of some errors it is not known what to do about them.
+            kind.add(priority, ["FLEETCAST_EVENT".to_owned()].into());
+        }
     }
     kinds
 }
