@@ -81,7 +81,7 @@ inside find / -xdev \( -path /proc -o -path /run -o -path /var/log -o -path /var
 
 say "== install"
 inside sh -c 'apt-get install --yes --quiet=2 /before/*.deb' >"$work/apt" 2>&1 || { cat "$work/apt" >&2; die "apt"; }
-for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-beacon.timer; do
+for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-beacon.timer fleetcast-beacon-publish.path; do
   [ "$(inside systemctl is-enabled "$unit" || true)" = disabled ] || die "$unit is enabled before it has settings"
 done
 for program in fleetcast-recv fleetcast-send fleetcast-sign; do
@@ -91,9 +91,9 @@ for program in fleetcast-recv fleetcast-send fleetcast-sign; do
 done
 
 say "== units: verify, exposure"
-units=(fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-send@.service fleetcast-beacon.service fleetcast-beacon.timer)
+units=(fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-send@.service fleetcast-beacon.service fleetcast-beacon.timer fleetcast-beacon-publish.service fleetcast-beacon-publish.path)
 inside systemd-analyze verify --man=no "${units[@]}"
-for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-send@test.service fleetcast-beacon.service; do
+for unit in fleetcast-recv.service fleetcast-commit.service fleetcast-send.service fleetcast-send@test.service fleetcast-beacon.service fleetcast-beacon-publish.service; do
   inside systemd-analyze security --no-pager --threshold="$limit" "$unit" | tail -1
 done
 
@@ -189,6 +189,29 @@ inside fleetcast-send status --runtime /run/fleetcast-send
 ! inside fleetcast-send status --runtime /run/fleetcast-send-test 2>/dev/null || die "a sender that was stopped tells that it runs"
 inside systemctl stop fleetcast-send.service
 
+say "== a timer signs the beacon, and it is published"
+inside sh -e <<'EOF'
+install -d /srv/fleetcast/roots /srv/fleetcast/current
+umask 077
+for name in /root/root /etc/fleetcast/beacon-key; do fleetcast-sign keygen --out "$name.pem" --pub "$name.pub.pem" >/dev/null 2>&1; done
+umask 022
+fleetcast-sign root init /srv/fleetcast/roots/1.root --vendor acme.example --root-key /root/root.pub.pem \
+  --release-key /etc/fleetcast/release-key.pub.pem --beacon-key /etc/fleetcast/beacon-key.pub.pem >/dev/null 2>&1
+fleetcast-sign root sign /srv/fleetcast/roots/1.root --key /root/root.pem >/dev/null 2>&1
+cp /srv/fleetcast/1.1.fleetcast /srv/fleetcast/current
+fleetcast-send publish --root /srv/fleetcast/roots/1.root --store /srv/releases --channel stable
+echo FLEETCAST_STORE=/srv/releases >>/etc/fleetcast/beacon.env
+chown -R fleetcast-beacon /srv/releases
+install -d /etc/systemd/system/fleetcast-beacon-publish.service.d
+printf '[Service]\nReadWritePaths=/srv/releases\n' >/etc/systemd/system/fleetcast-beacon-publish.service.d/store.conf
+systemctl daemon-reload
+systemctl enable --now fleetcast-beacon-publish.path
+systemctl start fleetcast-beacon.service
+EOF
+has_beacon() { inside fleetcast-send channels --store /srv/releases | grep 'root 1, beacon of .*good until'; }
+until_true 30 "the beacon in the store" has_beacon
+inside systemctl stop fleetcast-beacon-publish.path
+
 say "== wrong settings are not tried again"
 inside sh -c 'systemctl stop fleetcast-recv.service; echo nonsense = 1 >>/etc/fleetcast/recv.toml; ! systemctl start fleetcast-recv.service' 2>/dev/null
 sleep 2
@@ -253,5 +276,5 @@ inside find / -xdev \( -path /proc -o -path /run -o -path /var/log -o -path /var
 say "left by purge, beside the users:"
 comm -13 "$work/before" "$work/after" | grep -v '^/var/lib/\(apt\|dpkg\|systemd\)\|^/etc/.*-$' | tee "$work/left" >&2
 # Only what was written by hand, here by this script, and images.
-! grep -v '^/data\|^/srv/fleetcast\|^/srv/releases\|^/root/\|^/etc/fleetcast\|^/etc/systemd/system/fleetcast-[a-z]*.service.d' "$work/left" || die "left by purge"
+! grep -v '^/data\|^/srv/fleetcast\|^/srv/releases\|^/root/\|^/etc/fleetcast\|^/etc/systemd/system/fleetcast-[a-z-]*.service.d' "$work/left" || die "left by purge"
 say "packages: all passed"

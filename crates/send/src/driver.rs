@@ -164,7 +164,7 @@ pub async fn run(
 
 fn statements(pace: Pace, notices: Option<&Notices>) -> Statements {
     let roots = notices.map(|notices| notices.chain().roots().to_vec()).unwrap_or_default();
-    let beacon = notices.and_then(Notices::beacon).map(|file| file.beacon().statement().to_vec());
+    let beacon = notices.and_then(Notices::beacon).map(|beacon| beacon.statement().to_vec());
     Statements::new(pace, roots, beacon)
 }
 
@@ -217,7 +217,7 @@ impl Drive<'_> {
                 let (cycles, part) = self.feed.carousel().progress();
                 let (sent, layers, beside) = (self.sent(), self.layers(), self.beside());
                 (self.tell)(&Event::Progress(Progress { cycles, part, rate, sent, layers, beside }));
-                self.look_at_beacon();
+                self.look_at_notices();
                 self.look_at_next();
             }
             if let Some(answers) = self.feed.answers_mut() {
@@ -309,7 +309,8 @@ impl Drive<'_> {
     /// Tells that another release is sent, and what is odd about its beacon.
     fn tell_switched(&mut self) {
         let source = self.feed.carousel().source();
-        let manifest = source.release().manifest();
+        let release = source.release();
+        let manifest = release.manifest();
         (self.tell)(&Event::Switched {
             version: manifest.version.to_string(),
             sequence: manifest.sequence,
@@ -318,20 +319,22 @@ impl Drive<'_> {
             cycle_octets: source.volume().octets,
         });
         let Some(notices) = &mut self.notices else { return };
-        for concern in notices.concerns(manifest, unix_now()) {
+        for concern in notices.concerns(release, unix_now()) {
             (self.tell)(&concern);
         }
     }
 
-    /// Takes another beacon if there is one, and tells what is new about it.
-    fn look_at_beacon(&mut self) {
+    /// Takes another beacon or more roots if there are some, and tells what is new about them.
+    fn look_at_notices(&mut self) {
         let Some(notices) = &mut self.notices else { return };
-        let room = self.sender.max_datagram().unwrap_or(usize::MAX).min(self.feed.longest());
-        let events = notices.look(self.feed.carousel().source().release().manifest(), unix_now(), room);
-        if events.iter().any(|event| matches!(event, Event::Beacon(_)))
-            && let Some(file) = notices.beacon()
-        {
-            self.feed.set_beacon(file.beacon().statement().to_vec());
+        let room = self.sender.max_datagram().unwrap_or_else(|_| self.feed.fits_anywhere());
+        let (changed, events) = notices.look(self.feed.carousel().source().release(), unix_now(), room);
+        let now = self.origin.elapsed();
+        if changed.roots {
+            self.feed.set_roots(notices.chain().roots().to_vec(), now);
+        }
+        if changed.beacon {
+            self.feed.set_beacon(notices.beacon().map(|beacon| beacon.statement().to_vec()), now);
         }
         for event in &events {
             (self.tell)(event);

@@ -9,6 +9,7 @@ use crate::batch::Batch;
 use crate::carousel::{Carousel, Phase};
 use crate::clock::Load;
 use crate::nack::Answers;
+use crate::notices::chain::SentRoot;
 use crate::pacing::{Pace, Pacer};
 use crate::source::CellError;
 use crate::statements::{Due, Statements};
@@ -164,9 +165,25 @@ impl<'a> Feed<'a> {
         &self.statements
     }
 
-    /// Sends another beacon from now on; its packet has no more than [`Feed::longest`] octets.
-    pub fn set_beacon(&mut self, statement: Vec<u8>) {
+    /// Sends another beacon from now on, or none, and at `now` prepares for its packet.
+    pub fn set_beacon(&mut self, statement: Option<Vec<u8>>, now: Duration) {
         self.statements.set_beacon(statement);
+        self.fit(now);
+    }
+
+    /// Sends these roots from now on: those there were, and new ones behind them.
+    pub fn set_roots(&mut self, roots: Vec<SentRoot>, now: Duration) {
+        self.statements.set_roots(roots);
+        self.fit(now);
+    }
+
+    /// Has the pacer let the longest packet go that there is from `now` on.
+    fn fit(&mut self, now: Duration) {
+        let longest = longest(self.carousel, &self.statements);
+        if longest > self.longest {
+            self.longest = longest;
+            self.pacer.set_longest(longest, now);
+        }
     }
 
     /// Requests and their answers, if they are heard.
@@ -184,6 +201,12 @@ impl<'a> Feed<'a> {
     #[must_use]
     pub const fn longest(&self) -> usize {
         self.longest
+    }
+
+    /// Octets that a packet may have though it is not known what the link takes.
+    #[must_use]
+    pub fn fits_anywhere(&self) -> usize {
+        self.longest.max(ANY_LINK)
     }
 
     /// Octets of the next packet.

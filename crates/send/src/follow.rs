@@ -6,9 +6,11 @@
 //! | --- | --- |
 //! | [`cache`] | what was fetched, bounded, here across restarts |
 //! | [`fetch`] | one release out of a store: verified, then fetched, then checked as a whole |
+//! | [`mod@notices`] | roots and beacons of a channel, walked and kept |
 
 pub mod cache;
 pub mod fetch;
+pub mod notices;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use crate::store::place::Place;
 use crate::store::pointer::{Channel, Pointer};
 use cache::Cache;
 use fetch::{FetchError, Fetcher};
+use notices::Keeper;
 
 /// Most time between two attempts while the store fails, if the settings do not have more.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
@@ -38,8 +41,8 @@ pub struct Follower {
     pub store: Place,
     /// The channel.
     pub channel: Channel,
-    /// Whose releases are sent.
-    pub trust: Trust,
+    /// Whose releases are sent, by the newest root of the channel.
+    pub keeper: Arc<Keeper>,
     /// Where what was fetched is kept.
     pub cache: Arc<Cache>,
     /// Folder for repair chunks.
@@ -53,15 +56,9 @@ pub struct Follower {
 impl Follower {
     /// Follows until told to stop, or nobody takes what is found.
     pub fn run(self, to: &Sender<Source>, stop: &watch::Receiver<bool>) {
-        let fetcher = Fetcher {
-            stream: &self.stream,
-            trust: &self.trust,
-            cache: &self.cache,
-            temp_dir: &self.temp_dir,
-            stop: &|| *stop.borrow(),
-        };
+        let is_over = || *stop.borrow();
         let mut sent = None;
-        if let Some((pointer, result)) = fetcher.remembered() {
+        if let Some((pointer, result)) = self.remembered(&is_over) {
             match result {
                 Ok(source) => {
                     if to.send(source).is_err() {
@@ -74,7 +71,7 @@ impl Follower {
         }
         let mut failed = 0;
         while !*stop.borrow() {
-            match self.look(&fetcher, sent.as_ref()) {
+            match self.look(sent.as_ref(), &is_over) {
                 Ok(found) => {
                     if failed > 0 {
                         self.reporter.tell(&Event::Reached { failed });
@@ -95,21 +92,34 @@ impl Follower {
                     self.tell(error, sent.as_ref());
                 }
             }
-            self.wait(failed, stop);
+            wait(self.poll, failed, stop);
         }
     }
 
-    /// What the channel names, if it is not what is sent.
-    fn look(&self, fetcher: &Fetcher<'_>, sent: Option<&Pointer>) -> Result<Option<(Pointer, Source)>, FetchError> {
+    /// The release that was sent last, out of the cache.
+    fn remembered(&self, stop: &dyn Fn() -> bool) -> Option<(Pointer, Result<Source, FetchError>)> {
+        let trusts = self.keeper.trusts();
+        let (trust, before) = trusts.split_first()?;
+        self.fetcher(trust, before, stop).remembered()
+    }
+
+    fn fetcher<'a>(&'a self, trust: &'a Trust, before: &'a [Trust], stop: &'a dyn Fn() -> bool) -> Fetcher<'a> {
+        let Self { stream, cache, temp_dir, .. } = self;
+        Fetcher { stream, trust, before, cache, temp_dir, stop }
+    }
+
+    /// What the channel names, if it is not what is sent; its roots and its beacon first.
+    fn look(&self, sent: Option<&Pointer>, stop: &dyn Fn() -> bool) -> Result<Option<(Pointer, Source)>, FetchError> {
         // Opened anew each time: a disk may have been mounted since, and credentials may be others.
         let store = self.store.open()?;
+        let trust = self.keeper.look(&store)?;
         let Some((number, pointer)) = store.newest(&self.channel)? else {
             return Err(FetchError::Empty { channel: self.channel.clone() });
         };
         if sent.is_some_and(|sent| sent.release() == pointer.release()) {
             return Ok(None);
         }
-        let source = fetcher.fetch(&store, &pointer, &mut |octets| {
+        let source = self.fetcher(&trust, &[], stop).fetch(&store, &pointer, &mut |octets| {
             self.reporter.tell(&Event::Fetching {
                 channel: self.channel.to_string(),
                 number,
@@ -129,16 +139,16 @@ impl Follower {
         );
         self.reporter.tell(&Event::Warning { code, reason: format!("{}; {then}", CommandError::failed(error)) });
     }
+}
 
-    /// Waits until it is time to look again, or to stop.
-    fn wait(&self, failed: u32, stop: &watch::Receiver<bool>) {
-        let jitter = getrandom::u32().unwrap_or_default();
-        let mut left = delay(self.poll, failed, jitter);
-        while left > Duration::ZERO && !*stop.borrow() {
-            let nap = left.min(Duration::from_millis(100));
-            std::thread::sleep(nap);
-            left -= nap;
-        }
+/// Waits until it is time to look again, or to stop.
+fn wait(poll: Duration, failed: u32, stop: &watch::Receiver<bool>) {
+    let jitter = getrandom::u32().unwrap_or_default();
+    let mut left = delay(poll, failed, jitter);
+    while left > Duration::ZERO && !*stop.borrow() {
+        let nap = left.min(Duration::from_millis(100));
+        std::thread::sleep(nap);
+        left -= nap;
     }
 }
 

@@ -7,8 +7,8 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use fleetcast_cli::quantity::Rate;
 use fleetcast_cli::journal::{self, Priority};
+pub use fleetcast_cli::quantity::Rate;
 use fleetcast_cli::{Lines, Service};
 use fleetcast_core::beacon::Beacon;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -75,6 +75,11 @@ pub enum Event {
     },
     /// Another beacon is sent from now on.
     Beacon(BeaconFacts),
+    /// More roots are sent from now on.
+    Roots {
+        /// Versions of all of them, in order.
+        roots: Vec<u16>,
+    },
     /// Something is wrong that does not keep the carousel from going on; if the system cannot send for now, it waits where it is and
     /// tries again.
     Warning {
@@ -116,9 +121,11 @@ impl Event {
             Self::Progress(_) | Self::Cycle { .. } => None,
             Self::Warning { .. } => Some(Priority::Warning),
             Self::Ready(_) | Self::Switched { .. } | Self::Stopped { .. } => Some(Priority::Notice),
-            Self::Fetching { .. } | Self::Reached { .. } | Self::Beacon(_) | Self::Reopened { .. } => {
-                Some(Priority::Info)
-            }
+            Self::Fetching { .. }
+            | Self::Reached { .. }
+            | Self::Beacon(_)
+            | Self::Roots { .. }
+            | Self::Reopened { .. } => Some(Priority::Info),
         }
     }
 
@@ -432,6 +439,7 @@ impl fmt::Display for Event {
                 write!(f, "found interface {interface} again, sending from {source}")
             }
             Self::Beacon(beacon) => write!(f, "sending another {beacon}"),
+            Self::Roots { roots } => write!(f, "sending roots up to {}", roots.last().copied().unwrap_or_default()),
             Self::Stopped { reason, cycles, sent, beside, .. } => {
                 write!(f, "stopped ({reason}), cycles complete: {cycles}, {sent}")?;
                 let asked = beside.nack.as_ref();

@@ -42,6 +42,8 @@ pub struct Statements {
     next_root: usize,
     root_at: Duration,
     beacon_at: Duration,
+    /// Roots that have yet to come the first time.
+    new_roots: usize,
     counts: Counts,
 }
 
@@ -59,12 +61,20 @@ impl Statements {
     #[must_use]
     pub fn new(pace: Pace, roots: Vec<SentRoot>, beacon: Option<Vec<u8>>) -> Self {
         let (root_at, beacon_at) = (Duration::ZERO, Duration::ZERO);
-        Self { pace, roots, beacon, next_root: 0, root_at, beacon_at, counts: Counts::default() }
+        let new_roots = roots.len();
+        Self { pace, roots, beacon, next_root: 0, root_at, beacon_at, new_roots, counts: Counts::default() }
     }
 
-    /// Sends another beacon from now on, the first time at once.
-    pub fn set_beacon(&mut self, statement: Vec<u8>) {
-        (self.beacon, self.beacon_at) = (Some(statement), Duration::ZERO);
+    /// Sends another beacon from now on, the first time at once; with `None` no beacon.
+    pub fn set_beacon(&mut self, statement: Option<Vec<u8>>) {
+        (self.beacon, self.beacon_at) = (statement, Duration::ZERO);
+    }
+
+    /// Sends these roots from now on: those there were, and behind them new ones, which come next.
+    pub fn set_roots(&mut self, roots: Vec<SentRoot>) {
+        self.next_root = self.roots.len().min(roots.len().saturating_sub(1));
+        self.new_roots = roots.len().saturating_sub(self.roots.len());
+        (self.roots, self.root_at) = (roots, Duration::ZERO);
     }
 
     /// What is due at `now`, or has been for longer, the beacon before a root. It counts as sent.
@@ -82,14 +92,14 @@ impl Statements {
         }
         let due = Due::Root(self.next_root);
         let (time, count) = (self.pace.time_of(self.len_of(due)), self.roots.len());
-        let is_first_time = self.counts.roots < count as u64;
-        let gap = if is_first_time {
+        let gap = if self.new_roots > 0 {
             time.saturating_mul(FIRST_ROOT_PART)
         } else {
             time.saturating_mul(ROOT_PART).max(ROOTS_EVERY / u32::try_from(count).unwrap_or(u32::MAX))
         };
         self.root_at = now.saturating_add(gap);
         self.next_root = (self.next_root + 1) % count;
+        self.new_roots = self.new_roots.saturating_sub(1);
         self.counts.roots += 1;
         Some(due)
     }
@@ -220,12 +230,29 @@ mod tests {
         let mut statements = statements(rate(10_000_000), 2, true);
         simulate(&mut statements, SECOND * 30);
         while statements.next(SECOND * 30).is_some() {}
-        statements.set_beacon(vec![3; 290]);
+        statements.set_beacon(Some(vec![3; 290]));
         assert_eq!(statements.next(SECOND * 30), Some(Due::Beacon));
         assert_eq!(statements.get(Due::Beacon).unwrap().1, [3; 290]);
         assert_eq!(statements.next(SECOND * 30), None);
         let after = |statements: &mut Statements| std::iter::from_fn(|| statements.next(HOUR)).count();
         assert_eq!(after(&mut statements), 2, "a root and the beacon");
+    }
+
+    #[test]
+    fn new_roots_come_next_and_soon_and_then_all_in_turn() {
+        let mut statements = statements(rate(10_000_000), 2, true);
+        simulate(&mut statements, SECOND * 30);
+        let root = |version| SentRoot { version, statement: vec![1; 700] };
+        statements.set_roots((1..=4).map(root).collect());
+        statements.set_beacon(None);
+        let roots: Vec<_> = std::iter::successors(Some(SECOND * 30), |now| Some(*now + SECOND / 10))
+            .take(300)
+            .filter_map(|now| Some((now, statements.next(now)?)))
+            .collect();
+        let order: Vec<_> = roots.iter().map(|(_, due)| *due).collect();
+        assert_eq!(order[..6], [2, 3, 0, 1, 2, 3].map(Due::Root));
+        assert!(roots[1].0 < SECOND * 31 && roots[4].0 > SECOND * 34, "{roots:?}");
+        assert!(!order.contains(&Due::Beacon));
     }
 
     #[test]

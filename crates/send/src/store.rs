@@ -7,14 +7,17 @@
 //! | --- | --- |
 //! | [`mod@place`] | which store a text names |
 //! | [`mod@pointer`] | channels, and which release one names |
+//! | [`mod@notices`] | roots and beacons of a channel |
 //! | [`publish`] | puts a release under a channel |
 //! | [`gc`] | removes what no channel needs |
 
 pub mod gc;
+pub mod notices;
 pub mod place;
 pub mod pointer;
 pub mod publish;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -215,6 +218,40 @@ impl Store {
         let listed = self.runtime.block_on(self.inner.list_with_delimiter(Some(&self.at(folder))));
         let listed = listed.map_err(|error| self.failed(folder, &error))?;
         Ok(listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
+    }
+
+    /// The greatest numbers that names in a folder have by `number`, the greatest first and at most so many. Files whose path is not
+    /// greater than `after` may be left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn greatest(
+        &self,
+        folder: &str,
+        after: Option<&str>,
+        most: usize,
+        number: &dyn Fn(&str) -> Option<u64>,
+    ) -> Result<Vec<u64>, StoreError> {
+        let at = self.at(folder);
+        let attempt = async {
+            let mut entries = match after {
+                Some(after) => self.inner.list_with_offset(Some(&at), &self.at(after)),
+                None => self.inner.list(Some(&at)),
+            };
+            let mut found = BTreeSet::new();
+            while let Some(entry) = entries.try_next().await? {
+                let is_in_folder =
+                    entry.location.prefix_matches(&at) && entry.location.parts().count() == at.parts().count() + 1;
+                found.extend(entry.location.filename().filter(|_| is_in_folder).and_then(number));
+                if found.len() > most {
+                    found.pop_first();
+                }
+            }
+            Ok(found)
+        };
+        let found = self.runtime.block_on(attempt).map_err(|error| self.failed(folder, &error))?;
+        Ok(found.into_iter().rev().collect())
     }
 
     /// Puts a file whole, in place of what may be there; nothing of it is to be seen before. It must have this SHA-256.

@@ -360,6 +360,11 @@ impl Stream {
                     ready.beacon = Some(*beacon);
                 }
             }
+            Event::Roots { roots } => {
+                if let Some(ready) = &mut self.ready {
+                    ready.roots.clone_from(roots);
+                }
+            }
             Event::Reopened { source, .. } => {
                 if let Some(ready) = &mut self.ready {
                     ready.source.clone_from(source);

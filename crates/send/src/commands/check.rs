@@ -79,7 +79,7 @@ impl Args {
         let (source, mut notices) = self.release.open(self.json)?;
         let facts = Facts::new(&source, self.release.verifies(), notices.as_ref());
         if let Some(notices) = &mut notices {
-            for concern in notices.concerns(source.release().manifest(), driver::unix_now()) {
+            for concern in notices.concerns(source.release(), driver::unix_now()) {
                 if let Event::Warning { reason, .. } = concern {
                     fleetcast_cli::warn(reason);
                 }

@@ -12,9 +12,9 @@ use crate::store::gc::{Retention, find, remove};
 
 /// Remove from a store what no channel needs
 ///
-/// Keeps the newest pointers of each channel, with all that they need, and removes older pointers and then the files that nothing
-/// names. Files younger than the grace time are kept: a publisher may be about to name them. What publishers that were broken off
-/// have left in a folder goes too; in a bucket that is for a lifecycle rule about incomplete uploads.
+/// Keeps the newest pointers of each channel, with all that they need, all roots and the newest 16 beacons. Removes older pointers and
+/// beacons, and then the files that nothing names. Files younger than the grace time are kept: a publisher may be about to name them.
+/// What publishers that were broken off have left in a folder goes too; in a bucket that is for a lifecycle rule about incomplete uploads.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -56,6 +56,8 @@ struct Facts {
     removed: bool,
     /// `CHANNEL/NUMBER`.
     pointers: Vec<String>,
+    /// `CHANNEL/TIME`.
+    beacons: Vec<String>,
     files: Vec<String>,
     octets: u64,
 }
@@ -72,16 +74,19 @@ impl Args {
             v: 1,
             removed: !self.dry_run,
             pointers: garbage.pointers.iter().map(|(channel, number)| format!("{channel}/{number}")).collect(),
+            beacons: garbage.beacons.iter().map(|(channel, time)| format!("{channel}/{time}")).collect(),
             files: garbage.files.iter().chain(&garbage.leftovers).map(|(name, _)| name.clone()).collect(),
             octets: garbage.files.iter().chain(&garbage.leftovers).map(|(_, len)| len).sum(),
         };
         if self.json {
             return fleetcast_cli::out_json(&facts);
         }
-        let (pointers, files, octets) = (facts.pointers.len(), facts.files.len(), HumanBytes(facts.octets));
+        let (pointers, beacons) = (facts.pointers.len(), facts.beacons.len());
+        let (files, octets) = (facts.files.len(), HumanBytes(facts.octets));
         let done = if self.dry_run { "would be removed" } else { "removed" };
-        fleetcast_cli::note(format_args!("{done}: {pointers} pointers, {files} files, {octets}"));
-        let lines: Vec<_> = facts.pointers.iter().chain(&facts.files).flat_map(|name| [name.as_str(), "\n"]).collect();
+        fleetcast_cli::note(format_args!("{done}: {pointers} pointers, {beacons} beacons, {files} files, {octets}"));
+        let names = facts.pointers.iter().chain(&facts.beacons).chain(&facts.files);
+        let lines: Vec<_> = names.flat_map(|name| [name.as_str(), "\n"]).collect();
         fleetcast_cli::out(&lines.concat())
     }
 }

@@ -8,7 +8,7 @@ use fleetcast_core::trust::{StatementError, Trust, TrustedKeys};
 
 use crate::notices::Notices;
 use crate::notices::chain::Chain;
-use crate::notices::file::{FileError, FileReason};
+use crate::notices::file::{FileError, FileReason, read};
 use crate::release::{OpenReleaseError, ReleaseFile};
 use crate::report;
 use crate::source::{CellError, ImageArg, Source, SourceError};
@@ -58,15 +58,8 @@ impl ReleaseArgs {
             None if self.trust.is_empty() => None,
             None => Some(trusted_keys(&self.trust, self.threshold)?),
         };
-        let release = ReleaseFile::open(&self.release, trust.as_ref()).map_err(|e| told(e.into()))?;
-        let folder = self.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let bar = report::check_bar(json);
-        let source = Source::open(release, &self.images, &folder, &mut |progress| {
-            bar.set_length(progress.total);
-            bar.set_position(progress.done);
-        });
-        bar.finish_and_clear();
-        Ok((source.map_err(told)?, notices))
+        let source = open_source(&self.release, &self.images, trust.as_ref(), self.temp_dir.as_deref(), json)?;
+        Ok((source, notices))
     }
 
     /// Whether signatures are verified.
@@ -82,6 +75,25 @@ impl ReleaseArgs {
     }
 }
 
+/// Opens release and images and checks everything; repair chunks go into `temp_dir`, or where the system has such files.
+pub(super) fn open_source(
+    release: &Path,
+    images: &[ImageArg],
+    trust: Option<&Trust>,
+    temp_dir: Option<&Path>,
+    json: bool,
+) -> Result<Source, CommandError> {
+    let release = ReleaseFile::open(release, trust).map_err(|e| told(e.into()))?;
+    let folder = temp_dir.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    let bar = report::check_bar(json);
+    let source = Source::open(release, images, &folder, &mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    });
+    bar.finish_and_clear();
+    source.map_err(told)
+}
+
 /// Opens roots, in order of version, and a beacon.
 pub(crate) fn trusted_notices(roots: &[PathBuf], beacon: Option<&Path>) -> Result<Notices, CommandError> {
     Notices::open(roots, beacon).map_err(no_statement)
@@ -95,8 +107,17 @@ pub(crate) fn trusted_keys(paths: &[PathBuf], threshold: u8) -> Result<Trust, Co
 
 /// The trust in a root, verified by itself.
 pub(super) fn trusted_root(path: &Path) -> Result<Trust, CommandError> {
-    let chain = Chain::open(&[path.into()]).map_err(no_statement)?;
-    Ok(chain.trust().clone())
+    Ok(trusted_chain(&[path.into()])?.trust().clone())
+}
+
+/// Opens roots, in order of version.
+pub(super) fn trusted_chain(paths: &[PathBuf]) -> Result<Chain, CommandError> {
+    Chain::open(paths).map_err(no_statement)
+}
+
+/// The octets of a beacon, not verified yet.
+pub(super) fn beacon_statement(path: &Path) -> Result<Vec<u8>, CommandError> {
+    read("beacon", path).map_err(no_statement)
 }
 
 /// A root or beacon that is no good.

@@ -29,8 +29,8 @@ use one::One;
 /// anything wrong is sent. Roots go along every ten seconds and the beacon every two, both more rarely where the rate is low.
 ///
 /// With --config one process sends several streams, each a channel of a store or a fixed release, to groups of their own. When a
-/// channel names another release it is fetched, checked, and takes over between two cells, without a restart; what was fetched
-/// is kept, and sent on while the store is out of reach.
+/// channel names another release it is fetched, checked, and takes over between two cells, without a restart, and the roots and beacons
+/// of the channel go along as they come; what was fetched is kept, and sent on while the store is out of reach.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

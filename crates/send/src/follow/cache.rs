@@ -1,4 +1,5 @@
-//! A folder with what was fetched: files under the names they have in the store, and for each stream the pointer it went by last.
+//! A folder with what was fetched: files under the names they have in the store, and for each stream the pointer it went by last, and the
+//! roots and the beacon that it took.
 //!
 //! A file is there whole or not at all. What no stream needs is removed.
 
@@ -8,6 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use fleetcast_core::trust::MAX_STATEMENT;
 use tempfile::NamedTempFile;
 
 use crate::store::pointer::Pointer;
@@ -182,6 +184,33 @@ impl Cache {
         let file = File::open(self.streams.join(format!("{stream}.json"))).ok()?;
         file.take(MAX_POINTER).read_to_end(&mut octets).ok()?;
         Pointer::decode(&octets).ok()
+    }
+
+    /// Keeps a root or beacon of a stream under this name; it is on the disk then.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`].
+    pub fn keep_notice(&self, stream: &str, name: &str, octets: &[u8]) -> Result<(), CacheError> {
+        let path = self.notice_path(stream, name);
+        let mut part = part(&self.streams)?;
+        part.write_all(octets).map_err(at("write", &path))?;
+        keep(part, &path)?;
+        let folder = File::open(&self.streams).map_err(at("open", &self.streams))?;
+        folder.sync_all().map_err(at("flush", &self.streams))
+    }
+
+    /// A root or beacon that is kept for a stream, if there is one that can be read.
+    #[must_use]
+    pub fn notice(&self, stream: &str, name: &str) -> Option<Vec<u8>> {
+        let mut octets = Vec::new();
+        let file = File::open(self.notice_path(stream, name)).ok()?;
+        file.take(MAX_STATEMENT as u64 + 1).read_to_end(&mut octets).ok()?;
+        Some(octets)
+    }
+
+    fn notice_path(&self, stream: &str, name: &str) -> PathBuf {
+        self.streams.join(format!("{stream}.{name}"))
     }
 
     /// Writes a file by `fill`, which checks it; it is there only if that succeeds.

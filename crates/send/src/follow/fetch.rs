@@ -22,6 +22,9 @@ pub struct Fetcher<'a> {
     pub stream: &'a str,
     /// Whose releases are taken.
     pub trust: &'a Trust,
+    /// By whom also a release may be that was fetched before: so it is sent on after a restart though a root has come that refuses it, and
+    /// devices hear that root.
+    pub before: &'a [Trust],
     /// Where they are kept.
     pub cache: &'a Cache,
     /// Folder for repair chunks.
@@ -165,8 +168,16 @@ impl Fetcher<'_> {
 
     fn open_file(&self, pointer: &Pointer) -> Result<ReleaseFile, FetchError> {
         let name = release_name(pointer);
-        let opened = ReleaseFile::open(&self.cache.path(&name), Some(self.trust));
-        Ok(opened.inspect_err(|_| self.cache.discard(&name)).map_err(SourceError::from)?)
+        let open = |trust| ReleaseFile::open(&self.cache.path(&name), Some(trust));
+        let opened =
+            open(self.trust).or_else(|error| self.before.iter().find_map(|trust| open(trust).ok()).ok_or(error));
+        let file = opened.inspect_err(|_| self.cache.discard(&name)).map_err(SourceError::from)?;
+        if hex(file.manifest().payload_digest()) == pointer.release() {
+            return Ok(file);
+        }
+        // Another genuine one, put there between the two looks.
+        self.cache.discard(&name);
+        Err(FetchError::Other { release: pointer.release().to_owned() })
     }
 
     /// Opens a release in the cache and checks all of it. A file that is not as it should be is removed, so that it is fetched again.

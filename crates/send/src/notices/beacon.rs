@@ -1,4 +1,4 @@
-//! The beacon that is sent: the newest good one that its file has held (spec §18).
+//! A beacon in a file that is replaced from time to time, and what is odd about one (spec §18).
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -17,13 +17,12 @@ use crate::report::Event;
 /// How far clocks of machines may be apart before it is told.
 const CLOCKS_APART: u64 = 60;
 
-/// A beacon, and the file that the next one comes in.
+/// The file that beacons come in.
 #[derive(Debug)]
 pub struct BeaconFile {
     path: PathBuf,
     /// Of the file that was last read, good or not; `None` if there was none.
     stamp: Option<Stamp>,
-    beacon: Verified<Beacon>,
 }
 
 /// By what a file is known to be another, or written to.
@@ -41,58 +40,54 @@ impl BeaconFile {
     /// # Errors
     ///
     /// [`FileError`].
-    pub fn open(path: &Path, trust: &Trust) -> Result<Self, FileError> {
+    pub fn open(path: &Path, trust: &Trust) -> Result<(Self, Verified<Beacon>), FileError> {
         let attempt = || {
             let file = File::open(path)?;
             let stamp = Some(Stamp::of(&file.metadata()?));
             let beacon = verify(&read_open(file)?, trust)?;
-            Ok(Self { path: path.into(), stamp, beacon })
+            Ok((Self { path: path.into(), stamp }, beacon))
         };
         attempt().map_err(|reason| FileError { what: "beacon", path: path.into(), reason })
     }
 
-    /// The newest good one.
-    #[must_use]
-    pub const fn beacon(&self) -> &Verified<Beacon> {
-        &self.beacon
-    }
-
-    /// Looks whether the file is another or was written to, and takes what is in it if it is good: `None` if there is nothing
-    /// new, an error only once for the same file. A packet of it may have `room` octets.
-    pub fn look(&mut self, trust: &Trust, room: usize) -> Option<Result<(), FileError>> {
+    /// Looks whether the file is another or was written to, and gives the beacon in it if that may take the place of the one that is
+    /// sent: `None` if there is nothing new, an error only once for the same file. A packet of it may have `room` octets.
+    pub fn look(
+        &mut self,
+        sent: Option<&Verified<Beacon>>,
+        trust: &Trust,
+        room: usize,
+    ) -> Option<Result<Verified<Beacon>, FileError>> {
         let stamp = std::fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
         if stamp == self.stamp {
             return None;
         }
         self.stamp = stamp;
-        let result = Self::open(&self.path, trust).and_then(|new| {
-            self.stamp = new.stamp;
-            let reason = self.objection(&new.beacon, room);
-            reason.map_or(Ok(new.beacon), |reason| Err(self.error(reason)))
-        });
-        match result {
-            Ok(beacon) if beacon.statement() == self.beacon.statement() => None,
-            Ok(beacon) => {
-                self.beacon = beacon;
-                Some(Ok(()))
+        let result = Self::open(&self.path, trust).and_then(|(file, new)| {
+            self.stamp = file.stamp;
+            match objection(sent, &new, room) {
+                None => Ok(new),
+                Some(reason) => Err(FileError { what: "beacon", path: self.path.clone(), reason }),
             }
-            Err(error) => Some(Err(error)),
-        }
+        });
+        let is_sent = |new: &Verified<Beacon>| sent.is_some_and(|sent| sent.statement() == new.statement());
+        if result.as_ref().is_ok_and(is_sent) { None } else { Some(result) }
     }
 
-    /// Why a beacon that verifies does not take the place of the one that is sent.
-    fn objection(&self, new: &Verified<Beacon>, room: usize) -> Option<FileReason> {
-        let octets = HEADER_LEN + new.statement().len();
-        if octets > room {
-            return Some(FileReason::PacketSize { octets, room });
-        }
-        let is_same = new.payload_digest() == self.beacon.payload_digest();
-        (!is_same && new.issued <= self.beacon.issued).then_some(FileReason::Replay)
+    /// Has the file read again the next time, since its beacon is judged by another root.
+    pub const fn again(&mut self) {
+        self.stamp = None;
     }
+}
 
-    fn error(&self, reason: FileReason) -> FileError {
-        FileError { what: "beacon", path: self.path.clone(), reason }
+/// Why a beacon that verifies does not take the place of the one that is sent.
+pub(super) fn objection(sent: Option<&Verified<Beacon>>, new: &Verified<Beacon>, room: usize) -> Option<FileReason> {
+    let octets = HEADER_LEN + new.statement().len();
+    if octets > room {
+        return Some(FileReason::PacketSize { octets, room });
     }
+    let is_later = |sent: &Verified<Beacon>| new.payload_digest() == sent.payload_digest() || new.issued > sent.issued;
+    (!sent.is_none_or(is_later)).then_some(FileReason::Replay)
 }
 
 impl Stamp {
@@ -107,7 +102,7 @@ impl Stamp {
 }
 
 /// What is odd about a beacon for who sends `manifest` and roots up to version `root`, `unix` after the beginning of 1970.
-pub(super) fn concerns(beacon: &Beacon, manifest: &Unverified<Manifest>, root: u16, unix: Duration) -> Vec<Event> {
+pub(crate) fn concerns(beacon: &Beacon, manifest: &Unverified<Manifest>, root: u16, unix: Duration) -> Vec<Event> {
     let now = unix.as_secs();
     let mut all: Vec<_> = past(beacon, unix).into_iter().collect();
     let mut warn = |code, reason| all.push(Event::Warning { code, reason });

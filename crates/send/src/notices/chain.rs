@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fleetcast_cli::keys::KeyWarning;
 use fleetcast_cli::keys::unsafe_test::{self, is_unsafe_test_key};
-use fleetcast_core::trust::{Root, StatementError, Trust, parse_unverified};
+use fleetcast_core::trust::{Root, StatementError, Trust, Verified, parse_unverified};
 
 use super::file::{FileError, FileReason, read};
 
@@ -54,6 +54,33 @@ impl Chain {
         }
         let no_root = || FileError { what: "root", path: PathBuf::new(), reason: StatementError::Template.into() };
         Ok(Self { roots, trust: trust.ok_or_else(no_root)? })
+    }
+
+    /// Roots that were chosen otherwise or are yet to come: the first that follows is valid by these keys \[K-8\], or after this root.
+    #[must_use]
+    pub fn of(trust: Trust) -> Self {
+        let root = |root: &Verified<Root>| SentRoot { version: root.version, statement: root.statement().to_vec() };
+        Self { roots: trust.root().map(root).into_iter().collect(), trust }
+    }
+
+    /// Adds the root that follows.
+    ///
+    /// # Errors
+    ///
+    /// [`StatementError`] if it does not; nothing has changed then.
+    pub fn step(&mut self, statement: &[u8]) -> Result<(), StatementError> {
+        self.trust.step(statement)?;
+        self.roots.push(SentRoot { version: self.trust.version(), statement: statement.to_vec() });
+        Ok(())
+    }
+
+    /// What devices trust that have walked to one of the roots, the last first.
+    #[must_use]
+    pub fn trusts(&self) -> Vec<Trust> {
+        let before = self.roots.iter().rev().skip(1);
+        // Each of them was verified.
+        let before = before.filter_map(|root| Trust::from_root(&root.statement).ok());
+        [self.trust.clone()].into_iter().chain(before).collect()
     }
 
     /// The roots, in order of version.

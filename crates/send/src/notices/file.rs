@@ -71,7 +71,7 @@ impl From<FileError> for Event {
 }
 
 /// Reads a statement file.
-pub(super) fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
+pub(crate) fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
     let open = || File::open(path);
     open().map_err(FileReason::Io).and_then(read_open).map_err(|reason| FileError { what, path: path.into(), reason })
 }

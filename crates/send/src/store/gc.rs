@@ -1,4 +1,4 @@
-//! Removing what no channel needs: old pointers first, then files that nothing names.
+//! Removing what no channel needs: old pointers and beacons first, then files that nothing names.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -8,8 +8,9 @@ use fleetcast_core::manifest::Manifest;
 use fleetcast_core::release::{HEAD_LEN, decode_head};
 use fleetcast_core::trust::{MAX_STATEMENT, Unverified, parse_unverified};
 
-use super::pointer::{Channel, Pointer, folder};
+use super::pointer::{Channel, Pointer};
 use super::{Entry, FILES, Store, StoreError};
+use super::{notices, pointer};
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Retention {
 pub struct Garbage {
     /// Pointers, by channel and number.
     pub pointers: Vec<(Channel, u64)>,
+    /// Beacons, by channel and time.
+    pub beacons: Vec<(Channel, u64)>,
     /// Files of releases and images, with their octets.
     pub files: Vec<(String, u64)>,
     /// Paths of what publishers began to write and did not end, with its octets.
@@ -51,8 +54,9 @@ pub fn find(store: &Store, retention: Retention, now: SystemTime) -> Result<Garb
     };
     left(FILES)?;
     let channels = store.channels()?;
-    channels.iter().try_for_each(|channel| left(&folder(channel)))?;
+    channels.iter().try_for_each(|channel| folders(channel).iter().try_for_each(|folder| left(folder)))?;
     for channel in channels {
+        garbage.beacons.extend(store.old_beacons(&channel)?.into_iter().map(|time| (channel.clone(), time)));
         let numbers = store.numbers(&channel)?;
         for (place, number) in numbers.iter().rev().copied().enumerate() {
             let Some(pointer) = store.pointer(&channel, number)? else { continue };
@@ -79,6 +83,9 @@ pub fn find(store: &Store, retention: Retention, now: SystemTime) -> Result<Garb
 pub fn remove(store: &Store, mut garbage: Garbage) -> Result<Garbage, StoreError> {
     for (channel, number) in &garbage.pointers {
         store.unpoint(channel, *number)?;
+    }
+    for (channel, time) in &garbage.beacons {
+        store.remove_beacon(channel, *time)?;
     }
     let named = needed(store)?;
     garbage.files.retain(|(name, _)| !named.contains(name));
@@ -108,6 +115,11 @@ fn needed(store: &Store) -> Result<BTreeSet<String>, StoreError> {
     Ok(needed)
 }
 
+/// The folders of a channel.
+fn folders(channel: &Channel) -> [String; 3] {
+    [pointer::folder(channel), notices::folder(channel, notices::ROOTS), notices::folder(channel, notices::BEACONS)]
+}
+
 /// Time since then; none if it is to come.
 fn age(then: SystemTime, now: SystemTime) -> Duration {
     now.duration_since(then).unwrap_or_default()
@@ -122,7 +134,7 @@ fn need(store: &Store, pointer: &Pointer, needed: &mut BTreeSet<String>) -> Resu
 }
 
 /// The manifest that a pointer names; whose it is, whoever uses it must verify.
-fn manifest_of(store: &Store, pointer: &Pointer) -> Result<Unverified<Manifest>, StoreError> {
+pub(crate) fn manifest_of(store: &Store, pointer: &Pointer) -> Result<Unverified<Manifest>, StoreError> {
     let path = pointer.file();
     let statement = statement_of(store, pointer)?;
     let manifest: Unverified<Manifest> =

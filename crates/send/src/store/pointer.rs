@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, Store, StoreError};
 
 /// The folder of channels.
-const FOLDER: &str = "channels";
+pub(super) const FOLDER: &str = "channels";
 
 /// Most octets of a pointer; a real one has some 200.
 const MAX_POINTER: usize = 4096;

@@ -1,10 +1,14 @@
-//! Putting a release under a channel: images first, then the release file, last the pointer.
+//! Putting a release under a channel: images first, then the release file, then the roots that it needs, last the pointer.
 
-use fleetcast_cli::hex;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
+use fleetcast_cli::hex;
+use fleetcast_core::manifest::Manifest;
+use fleetcast_core::trust::{StatementError, verify};
+
+use super::notices::{Joined, NoticeError};
 use super::pointer::{Channel, Pointer};
 use super::{FILES, Store, StoreError, sha256_of};
 use crate::source::Source;
@@ -32,6 +36,19 @@ pub enum PublishError {
     /// The store did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Roots do not go to the channel.
+    #[error(transparent)]
+    Notice(#[from] NoticeError),
+    /// Devices of the channel refuse it.
+    #[error("root {root} of channel {channel} refuses this release: {reason} ({code})", code = reason.code())]
+    Refused {
+        /// The channel.
+        channel: Channel,
+        /// Version of its newest root.
+        root: u16,
+        /// Why.
+        reason: StatementError,
+    },
     /// The channel names a later release.
     #[error("channel {channel} names sequence {named} (version {version}), and this release has sequence {offered}")]
     Sequence {
@@ -60,7 +77,8 @@ pub enum PublishError {
     },
 }
 
-/// Puts a release, which was checked when it was opened, into a store and under a channel, `now` seconds after the beginning of 1970.
+/// Puts a release, which was checked when it was opened, into a store and under a channel, `now` seconds after the beginning of 1970, and
+/// the roots that the channel lacks. By the newest root of the channel it must be valid.
 ///
 /// Nobody sees anything of it before the pointer is there, and then all. Of two publishers at once the second one goes by what the first
 /// has published. A release with a lower sequence number than the channel's is refused unless `rollback`.
@@ -69,11 +87,12 @@ pub enum PublishError {
 ///
 /// # Errors
 ///
-/// Any [`PublishError`]: the channel is as it was.
+/// Any [`PublishError`]: the channel names what it named, unless a root that refuses the release came just behind it.
 pub fn publish(
     store: &Store,
     channel: &Channel,
     source: &Source,
+    roots: Option<&Joined>,
     rollback: bool,
     now: u64,
     progress: &mut dyn FnMut(u64, u64),
@@ -83,17 +102,30 @@ pub fn publish(
     // Before the long work.
     let next = Next::of(store, channel, &pointer, rollback)?;
     let octets = put_files(store, source, &pointer, true, progress)?;
+    if let Some(roots) = roots {
+        store.put_roots(channel, roots)?;
+    }
     let mut next = next;
     for _ in 0..TRIES {
         let Next { number, before, is_unchanged } = next;
+        is_valid(store, channel, source)?;
         if is_unchanged || store.point(channel, number, &pointer)? {
             // Old files that were there, and that nothing named until this moment, may have been removed as garbage.
             put_files(store, source, &pointer, false, progress)?;
+            // Another publisher may have put a root in between.
+            is_valid(store, channel, source)?;
             return Ok(Published { number, is_unchanged, before, octets });
         }
         next = Next::of(store, channel, &pointer, rollback)?;
     }
     Err(PublishError::Busy { channel: channel.clone() })
+}
+
+/// Fails unless a release is valid by the newest root of a channel, if there is one.
+fn is_valid(store: &Store, channel: &Channel, source: &Source) -> Result<(), PublishError> {
+    let Some(chain) = store.chain(channel)? else { return Ok(()) };
+    let refused = |reason| PublishError::Refused { channel: channel.clone(), root: chain.trust().version(), reason };
+    verify::<Manifest>(source.release().statement(), chain.trust()).map(drop).map_err(refused)
 }
 
 /// What is to be done to a channel.

@@ -44,7 +44,7 @@ fn what_is_wrong_is_told_with_its_place() {
     let example = example();
     for (from, to, problem) in [
         ("channel = ", "chanel = ", "unknown field `chanel`"),
-        ("#poll = \"30s\"", "poll = \"0s\"", "send.toml:20: poll: a store cannot be asked all the time"),
+        ("#poll = \"30s\"", "poll = \"0s\"", "send.toml:21: poll: a store cannot be asked all the time"),
         ("file:///srv/releases\"\n", "ftp://srv\"\n", "store: \"ftp://srv\" names no store"),
         ("cache = \"/var/cache/fleetcast-send\"", "", "`cache` is missing"),
         ("channel = \"stable\"", "channel = \"a/b\"", "channel: \"a/b\" is no channel"),

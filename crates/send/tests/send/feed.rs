@@ -135,7 +135,7 @@ fn a_beacon_as_long_as_any_link_takes_has_its_turn_on_a_carousel_of_short_packet
     let mut feed = Feed::new(&mut carousel, pace, None, notices(pace, Layers::ONE), None);
     assert!(feed.longest() >= 1232 && own <= feed.longest());
     let longest = feed.longest();
-    feed.set_beacon(vec![0x83; longest - 20]);
+    feed.set_beacon(Some(vec![0x83; longest - 20]), SECOND);
     let sent = run(&mut feed, SECOND * 20);
     let beacons = sent.iter().filter(|sent| matches!(sent.statement(), Some((StatementKind::Beacon, _))));
     assert!(beacons.filter(|sent| sent.packet.len() == longest).count() >= 4);

@@ -14,3 +14,4 @@ mod relay;
 mod run;
 mod source;
 mod store;
+mod store_notices;

@@ -17,7 +17,7 @@ use super::fixture::Release;
 use super::run::{args, block_on, drain, end, events, interrupt, join, spawn, to};
 
 /// Of root 1 the key is `a`, from root 3 on `b`. The release key is that of the vectors.
-fn release() -> Release {
+pub(crate) fn release() -> Release {
     let release = Release::of("ok-small");
     for (root, names) in [
         (root(1, &["a"], &["thief"], &[]), &["a"][..]),
@@ -32,12 +32,12 @@ fn release() -> Release {
 
 const ROOTS: [&str; 6] = ["--root", "1.root", "--root", "2.root", "--root", "3.root"];
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// Sequence and payload digest of the release.
-fn named(release: &Release) -> (u64, [u8; 32]) {
+pub(crate) fn named(release: &Release) -> (u64, [u8; 32]) {
     let source = release.open().unwrap();
     let manifest = source.release().manifest();
     (manifest.sequence, *manifest.payload_digest())
@@ -263,7 +263,6 @@ fn a_relay_follows_the_roots_and_passes_them_and_the_beacon_on() {
 
 #[test]
 fn a_beacon_file_is_taken_again_when_it_is_whole_and_gone_files_are_told_once() {
-    use fleetcast_core::beacon::Beacon;
     use fleetcast_send::notices::Notices;
     use fleetcast_send::report::Event;
 
@@ -272,13 +271,13 @@ fn a_beacon_file_is_taken_again_when_it_is_whole_and_gone_files_are_told_once() 
     let path = release.folder.write("current.beacon", made(1000));
     let roots = ["1.root", "2.root", "3.root"].map(|name| release.path(name));
     let source = release.open().unwrap();
-    let manifest = source.release().manifest();
+    let sent = source.release();
     let mut notices = Notices::open(&roots, Some(&path)).unwrap();
     let in_time = Duration::from_mins(25);
-    assert!(notices.concerns(manifest, in_time).is_empty());
-    let issued = |notices: &Notices| -> u64 { Beacon::clone(notices.beacon().unwrap().beacon()).issued };
+    assert!(notices.concerns(sent, in_time).is_empty());
+    let issued = |notices: &Notices| -> u64 { notices.beacon().unwrap().issued };
     let mut look = |unix: u64, room: usize| -> (Vec<&'static str>, u64) {
-        let events = notices.look(manifest, Duration::from_secs(unix), room);
+        let (_, events) = notices.look(sent, Duration::from_secs(unix), room);
         let word = |event: &Event| match event {
             Event::Beacon(_) => "taken",
             Event::Warning { code, .. } => code,

@@ -214,7 +214,8 @@ fn a_release_file_that_is_damaged_in_the_store_costs_no_image_that_was_fetched()
     let trust = TrustedKeys::new(vec![key], 1).map(Trust::from).unwrap();
     let cache = Cache::open(&release.path("cache"), 1 << 30, ["stable".to_owned()].into()).unwrap();
     let (temp_dir, stop) = (std::env::temp_dir(), || false);
-    let fetcher = Fetcher { stream: "stable", trust: &trust, cache: &cache, temp_dir: &temp_dir, stop: &stop };
+    let (cached, before) = (&cache, &[]);
+    let fetcher = Fetcher { stream: "stable", trust: &trust, before, cache: cached, temp_dir: &temp_dir, stop: &stop };
     let (_, pointer) = store.newest(&"stable".parse().unwrap()).unwrap().unwrap();
     let refused = fetcher.fetch(&store, &pointer, &mut |_| {}).unwrap_err();
     assert_eq!(refused.code(), "page-digest");

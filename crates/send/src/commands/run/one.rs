@@ -123,7 +123,7 @@ impl One {
         };
         tell(&Event::Ready(self.ready(&source, &sender, groups, notices.as_ref())));
         if let Some(notices) = &mut notices {
-            for concern in notices.concerns(source.release().manifest(), driver::unix_now()) {
+            for concern in notices.concerns(source.release(), driver::unix_now()) {
                 tell(&concern);
             }
         }

@@ -23,6 +23,9 @@ use crate::config::{Config, Stream, What};
 use crate::driver::{self, Next, Plan};
 use crate::follow::Follower;
 use crate::follow::cache::Cache;
+use crate::follow::notices::{Keeper, Origin};
+use crate::notices::Notices;
+use crate::notices::chain::Chain;
 use crate::release::ReleaseFile;
 use crate::report::{Event, StreamReporter};
 use crate::source::Source;
@@ -47,24 +50,40 @@ pub(super) fn run(config: &Path, json: bool, watch: &WatchArgs) -> Result<(), Co
     let (stopping, is_stopped) = signal::channel(false);
     let (ended, mut ends) = mpsc::unbounded_channel();
     let mut senders = Vec::new();
-    for (number, stream) in streams.into_iter().enumerate() {
+    for (number, mut stream) in streams.into_iter().enumerate() {
         let reporter = StreamReporter::new(stream.name.clone(), json.clone(), Arc::clone(&seen), number);
         let (to, sources) = channel();
         match (&stream.what, &follow, &cache) {
             (What::Channel(name), Some(follow), Some(cache)) => {
+                let mut notices = stream.notices.take().unwrap_or_else(|| Notices::of(Chain::of(stream.trust.clone())));
+                let origin = Origin {
+                    stream: stream.name.clone(),
+                    store: follow.store.clone(),
+                    channel: name.clone(),
+                    poll: follow.poll,
+                    has_beacons: !notices.has_beacon_file(),
+                    cache: Arc::clone(cache),
+                    reporter: reporter.clone(),
+                };
+                let (to_notices, held) = channel();
+                let keeper = Arc::new(Keeper::new(origin, notices.chain().clone(), to_notices));
+                notices.follow(held);
+                stream.notices = Some(notices);
                 let follower = Follower {
                     stream: stream.name.clone(),
                     store: follow.store.clone(),
                     channel: name.clone(),
-                    trust: stream.trust.clone(),
+                    keeper: Arc::clone(&keeper),
                     cache: Arc::clone(cache),
                     temp_dir: temp_dir.clone(),
                     poll: follow.poll,
                     reporter: reporter.clone(),
                 };
                 let stop = is_stopped.clone();
-                // It may be in the middle of something long at the end, and is not waited for.
+                // They may be in the middle of something long at the end, and are not waited for.
                 thread::spawn(move || follower.run(&to, &stop));
+                let stop = is_stopped.clone();
+                thread::spawn(move || keeper.run(&stop));
             }
             (What::Release(path, images), ..) => {
                 let release = ReleaseFile::open(path, Some(&stream.trust)).map_err(|error| told(error.into()))?;
@@ -137,11 +156,14 @@ fn send(
     let runtime = runtime()?;
     let mut sender = runtime.block_on(async { open(&stream) }).map_err(&named)?;
     let Some(source) = first(&sources, &stop) else { return Ok(()) };
+    if let Some(notices) = &mut stream.notices {
+        notices.begin();
+    }
     let mut event = ready(&source, &sender, &stream.groups, stream.pace, stream.notices.as_ref());
     event.interface.clone_from(&stream.interface);
     reporter.tell(&Event::Ready(event));
     if let Some(notices) = &mut stream.notices {
-        for concern in notices.concerns(source.release().manifest(), driver::unix_now()) {
+        for concern in notices.concerns(source.release(), driver::unix_now()) {
             reporter.tell(&concern);
         }
     }
