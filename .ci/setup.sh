@@ -50,10 +50,10 @@ need_rust() {
   esac
 }
 
-# need_cargo PACKAGE@VERSION: a cargo subcommand from the crates registry; that version, unless there is one.
+# need_cargo PACKAGE@VERSION [OPTION...]: a program from the crates registry; that version, unless there is one.
 need_cargo() {
   [ ! -d "$HOME/.cargo/bin" ] || PATH="$HOME/.cargo/bin:$PATH"
-  command -v "${1%@*}" >/dev/null || { say "installing $1 (some minutes)"; cargo install --quiet --locked "$1"; }
+  command -v "${1%@*}" >/dev/null || { say "installing $1 (some minutes)"; cargo install --quiet --locked "$@"; }
 }
 
 # can_make_namespaces: whether tests of real networks can run.

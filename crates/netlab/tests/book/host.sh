@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A machine to follow a chapter on: run as the first process of new network, mount and process namespaces.
 # $1 is the chapter as a script, $2 an empty folder to run it in, $3 the repository, $4 a folder with our programs.
 set -euo pipefail
