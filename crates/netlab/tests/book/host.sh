@@ -8,8 +8,9 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/etc
 cp -a /etc/. /run/etc
 mount --bind /run/etc /etc
-mount -t tmpfs -o mode=755 tmpfs /srv
-mount -t tmpfs -o mode=755 tmpfs /var/lib
+for folder in /srv /var/cache /var/lib; do
+  mount -t tmpfs -o mode=755 tmpfs "$folder"
+done
 
 # One cable, with both ends here: what leaves by one comes in by the other, from an address of this machine.
 ip link set lo up multicast on
