@@ -54,7 +54,7 @@ fn find(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
         let name = format!("{prefix}{}", entry.file_name().into_string().unwrap());
         if entry.path().is_dir() {
             find(&entry.path(), &format!("{name}/"), found);
-        } else if name.ends_with(".md") {
+        } else if entry.path().extension().is_some_and(|extension| extension == "md") {
             found.insert(name);
         }
     }

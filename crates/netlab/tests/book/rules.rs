@@ -62,7 +62,7 @@ pub(crate) fn what(blocks: &[Block], number: usize) -> Result<Use<'_>, String> {
 
 /// Holds a chapter to all rules, and tells each that it breaks.
 pub(crate) fn check(chapter: &Chapter) -> Result<(), String> {
-    let blocks = (0..chapter.blocks.len()).flat_map(|number| of_block(&chapter.blocks, number).err());
+    let blocks = (0..chapter.blocks.len()).filter_map(|number| of_block(&chapter.blocks, number).err());
     let links = chapter.links.iter().filter_map(|link| of_link(link).err());
     let spans = chapter.spans.iter().filter_map(|span| of_span(span).err());
     let broken: Vec<_> = blocks.chain(links).chain(spans).collect();
