@@ -107,7 +107,9 @@ impl CommandError {
         let text = hint.map_or_else(|| self.to_string(), |hint| format!("{self}\nhint: {hint}"));
         if !journal::tell_other(journal::ERROR, hint, &text) {
             complain(ERROR, self);
-            hint.into_iter().for_each(|hint| complain(HINT, hint));
+            if let Some(hint) = hint {
+                complain(HINT, hint);
+            }
         }
     }
 

@@ -297,16 +297,13 @@ mod tests {
                 let end = rest.iter().position(|&octet| octet == b'\n').unwrap();
                 let line = str::from_utf8(&rest[..end]).unwrap();
                 rest = &rest[end + 1..];
-                let (name, value) = line.split_once('=').map_or_else(
-                    || {
-                        let (length, after) = rest.split_first_chunk().unwrap();
-                        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap();
-                        assert_eq!(after[length], b'\n');
-                        rest = &after[length + 1..];
-                        (line, str::from_utf8(&after[..length]).unwrap())
-                    },
-                    |pair| pair,
-                );
+                let (name, value) = line.split_once('=').unwrap_or_else(|| {
+                    let (length, after) = rest.split_first_chunk().unwrap();
+                    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap();
+                    assert_eq!(after[length], b'\n');
+                    rest = &after[length + 1..];
+                    (line, str::from_utf8(&after[..length]).unwrap())
+                });
                 assert!(fields.insert(name.to_owned(), value.to_owned()).is_none(), "{name} is there twice");
             }
             Some(fields)

@@ -41,6 +41,7 @@ impl Browser {
     ///
     /// If one is not.
     #[track_caller]
+    #[must_use]
     pub fn look(&self, name: &str, documents: &[PathBuf]) -> PathBuf {
         let folder = self.target.join("pages").join(name);
         fs::create_dir_all(&folder).unwrap();

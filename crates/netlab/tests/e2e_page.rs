@@ -1,7 +1,6 @@
 //! Status pages of the real programs, in a real browser.
 //!
 //! `UPDATE_PICTURES=1 cargo nextest run -p fleetcast-netlab --test e2e_page` makes those of the documentation anew.
-#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

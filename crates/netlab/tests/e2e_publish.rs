@@ -154,7 +154,7 @@ fn two_head_ends_follow_a_store_and_four_devices_follow_them_without_a_restart()
         copy
     });
     if let Some(browser) = Browser::find() {
-        browser.look("two-head-ends", &of_head_ends.chain(pages).collect::<Vec<_>>());
+        let _pictures = browser.look("two-head-ends", &of_head_ends.chain(pages).collect::<Vec<_>>());
     }
     // What the first release needed is gone from the caches.
     let kept = fs::read_dir(fleet.path("site-a-cache/files")).unwrap().count();

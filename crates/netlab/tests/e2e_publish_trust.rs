@@ -58,11 +58,12 @@ fn store(fleet: &Fleet) -> PathBuf {
 
 /// A head-end that follows `stable` from root 1 on.
 fn head_end(fleet: &Fleet, host: &Host, more: &str) -> Run {
-    let (store, cache) = (fleet.path("store"), fleet.path(&format!("{}-cache", host.name())));
+    let path = |name: &str| fleet.path(name).display().to_string();
+    let (store, cache) = (path("store"), path(&format!("{}-cache", host.name())));
     let text = format!(
         "store = {store:?}\ncache = {cache:?}\npoll = \"200ms\"\n[[stream]]\nchannel = \"stable\"\nroots = [{:?}]\n\
          group = \"239.77.1.1:4000\"\ninterface = \"{INTERFACE}\"\nrate = \"10M\"\n{more}\n",
-        fleet.path("1.root"),
+        path("1.root"),
     );
     let settings = fleet.path(&format!("{}.toml", host.name()));
     write(&settings, text.as_bytes());
@@ -234,7 +235,7 @@ fn publishers_killed_at_any_moment_show_no_release_without_its_root_and_no_beaco
     let begin = Instant::now();
     publish(&fleet, Some(&second), &options);
     let whole = begin.elapsed();
-    let mut seen = [0; 4];
+    let mut steps = [0; 4];
     for turn in 0..24 {
         again();
         let files = paths(&fleet);
@@ -243,18 +244,18 @@ fn publishers_killed_at_any_moment_show_no_release_without_its_root_and_no_beaco
         if turn % 2 == 0 {
             thread::sleep(whole.mul_f64(random.f64() * 1.1));
         } else {
-            // As soon as the first, second, ... new file is to be seen, whole or not.
+            // As soon as the first, second, ... new file is to be steps, whole or not.
             while paths(&fleet) < files + 1 + turn / 2 % 5 && child.try_wait().unwrap().is_none() {}
         }
         let _ = child.kill();
         child.wait().unwrap();
-        seen[step(&fleet)] += 1;
+        steps[step(&fleet)] += 1;
         // The next attempt completes it.
         let told = publish(&fleet, Some(&second), &options);
         assert_eq!((&told["number"], &told["roots"]), (&2.into(), &json!([1, 2])));
         assert_eq!(step(&fleet), 3);
     }
-    println!("killed at {seen:?}");
+    println!("killed at {steps:?}");
 }
 
 #[test]

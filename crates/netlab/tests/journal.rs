@@ -24,9 +24,9 @@ struct Kind {
 }
 
 impl Kind {
-    fn add(&mut self, priority: Priority, found: BTreeSet<String>) {
-        let always = if self.priorities.is_empty() { found.clone() } else { &self.always & &found };
-        self.sometimes = &(&(&self.sometimes | &self.always) | &found) - &always;
+    fn add(&mut self, priority: Priority, found: &BTreeSet<String>) {
+        let always = if self.priorities.is_empty() { found.clone() } else { &self.always & found };
+        self.sometimes = &(&(&self.sometimes | &self.always) | found) - &always;
         self.always = always;
         self.priorities.insert(priority);
     }
@@ -41,7 +41,7 @@ fn kinds<E: Serialize>(names: &[&str], events: impl Iterator<Item = (E, Option<P
         let fields = fields(&serde_json::to_string(&event).unwrap());
         let name = fields.iter().find(|(name, _)| name == "FLEETCAST_EVENT").unwrap().1.clone();
         if let Some(priority) = priority {
-            kinds.entry(name.clone()).or_default().add(priority, fields.into_iter().map(|(name, _)| name).collect());
+            kinds.entry(name.clone()).or_default().add(priority, &fields.into_iter().map(|(name, _)| name).collect());
         }
         seen.insert(name);
     }
@@ -50,10 +50,10 @@ fn kinds<E: Serialize>(names: &[&str], events: impl Iterator<Item = (E, Option<P
         assert!(!kinds.contains_key(name), "{name} is an event too");
         let own = own.iter().chain(&["FLEETCAST_EVENT"]).map(|name| (*name).to_owned());
         let kind = kinds.entry(name.into()).or_default();
-        kind.add(priority, own.collect());
+        kind.add(priority, &own.collect());
         if name == "error" {
             // Of some errors it is not known what to do about them.
-            kind.add(priority, ["FLEETCAST_EVENT".to_owned()].into());
+            kind.add(priority, &["FLEETCAST_EVENT".to_owned()].into());
         }
     }
     kinds

@@ -104,8 +104,8 @@ impl Trend {
         // Another session counts from 0.
         let is_same = sent >= sent_before && came >= came_before;
         let (sent, came) = if is_same { (sent - sent_before, came - came_before) } else { (sent, came) };
-        let lost = sent.saturating_sub(came) as f64;
-        self.loss.note(at, (sent > 0).then(|| lost / sent as f64 * 100.0));
+        let missing = sent.saturating_sub(came) as f64;
+        self.loss.note(at, (sent > 0).then(|| missing / sent as f64 * 100.0));
         let new = rate(verified, last.chunks);
         let octets = seen.notes.chunk().filter(|_| chunks.is_some());
         self.data.note(at, octets.map(|octets| new * octets * 8.0));

@@ -221,7 +221,7 @@ mod tests {
             history.note(Duration::from_secs(second.into()), Some(f64::from(second)));
             assert!(history.samples.len() <= CAPACITY);
         }
-        let age = Duration::from_secs(19_999) - history.samples[0].at;
+        let age = Duration::from_secs(19_999).saturating_sub(history.samples[0].at);
         assert!(age > SPAN * 9 / 10 && age <= SPAN + history.step, "{age:?}");
         assert!(history.last().unwrap() > 19_980.0);
         // Each value counts once, and times grow.

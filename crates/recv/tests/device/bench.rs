@@ -194,6 +194,7 @@ pub(crate) fn config() -> Config {
         hooks: Hooks::default(),
         seeds: vec![],
         runtime: None,
+        page: None,
         state: STATE.into(),
         receive_buffer: 1,
         max_packet: 1500,
