@@ -269,7 +269,8 @@ impl Store {
         }
     }
 
-    /// Creates a beacon that was found to be later than those there are.
+    /// Creates a beacon that was found to be later than those there are, and removes what nobody looks at any more: a timer publishes
+    /// for years.
     ///
     /// # Errors
     ///
@@ -277,6 +278,7 @@ impl Store {
     pub fn put_beacon(&self, channel: &Channel, beacon: &Verified<Beacon>) -> Result<(), NoticeError> {
         let path = beacon_path(channel, beacon.issued);
         if self.create(&path, beacon.statement().to_vec())? {
+            self.old_beacons(channel)?.into_iter().try_for_each(|time| self.remove_beacon(channel, time))?;
             return Ok(());
         }
         let there = self.read(&path, MAX_STATEMENT + 1)?;

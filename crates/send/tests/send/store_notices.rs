@@ -159,6 +159,12 @@ fn sixteen_beacons_and_all_roots_are_kept() {
     let count = |folder: &str| fs::read_dir(release.path("store/channels/stable").join(folder)).unwrap().count();
     assert_eq!((count("beacons"), count("roots")), (16, 3));
     assert_eq!(notices(&release)["beacon"]["issued"], issued + 17);
+    // Without gc: what is published takes the place of the oldest.
+    publish_release(&release, &roots(&["3.root"])).ok();
+    sign(&release, "next", issued + 18, &["beacon"]);
+    publish(&release, &["--beacon", "next.beacon"]).ok();
+    assert_eq!(count("beacons"), 16);
+    assert!(exists(&release, &format!("beacons/{:013}.beacon", issued + 18)));
 }
 
 #[test]
