@@ -172,6 +172,7 @@ fn of_sender() -> Kinds {
         Event::Reached { failed: 1 },
         Event::Switched { version: text(), sequence: 7, tsi: text(), cycle_packets: 1, cycle_octets: 1 },
         Event::Beacon(beacon),
+        Event::Roots { roots: vec![1, 2] },
         Event::Warning { code: "x", reason: text() },
         Event::Reopened { interface: text(), source: text() },
         stopped(false),
