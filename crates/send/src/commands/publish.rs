@@ -255,8 +255,8 @@ impl Facts {
             };
             fleetcast_cli::note(format_args!("channel {channel} {told}; {put} were put into the store"));
         }
-        if let Some(newest) = self.roots.last() {
-            let new = self.new_roots.len();
+        let new = self.new_roots.len();
+        if let Some(newest) = self.roots.last().filter(|_| new > 0 || self.release.is_none()) {
             fleetcast_cli::note(format_args!("channel {channel} has roots up to {newest}, {new} of them new"));
         }
         if let Some(BeaconPublished { facts, unchanged }) = &self.beacon {
