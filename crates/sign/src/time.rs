@@ -1,6 +1,6 @@
 //! Times in files: seconds of Unix time, and how people write them.
 
-use fleetcast_cli::quantity;
+use fleetcast_cli::{clock, quantity};
 use fleetcast_core::manifest::MAX_TIME;
 
 /// Reads a time as the settings of devices have it, before the end of what a statement can say.
@@ -17,8 +17,5 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
 
 /// A time as people read it.
 pub(crate) fn text(unix: u64) -> String {
-    match i64::try_from(unix).map(jiff::Timestamp::from_second) {
-        Ok(Ok(time)) => time.to_string(),
-        _ => format!("Unix time {unix}"),
-    }
+    clock::rfc3339(unix).unwrap_or_else(|| format!("Unix time {unix}"))
 }

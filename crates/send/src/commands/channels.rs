@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use fleetcast_cli::CommandError;
-use jiff::Timestamp;
+use fleetcast_cli::{CommandError, clock};
 use serde::Serialize;
 
 use super::store_arg::{StoreArg, not_stored};
@@ -118,8 +117,7 @@ impl Args {
 
 /// Seconds of Unix time, for people.
 fn time(seconds: u64) -> String {
-    let when = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    when.map_or_else(|| seconds.to_string(), |when| when.to_string())
+    clock::rfc3339(seconds).unwrap_or_else(|| seconds.to_string())
 }
 
 impl NoticeFacts {
