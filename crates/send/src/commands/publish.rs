@@ -220,9 +220,8 @@ impl Args {
     /// Warns of what devices will not take of the channel as it is. What cannot be read is for `channels` to show.
     fn warn(&self, store: &Store, chain: &Chain) {
         let Ok(Some((_, pointer))) = store.newest(&self.channel) else { return };
-        let (Ok(manifest), Ok(statement)) = (manifest_of(store, &pointer), statement_of(store, &pointer)) else {
-            return;
-        };
+        let Ok(statement) = statement_of(store, &pointer) else { return };
+        let Ok(manifest) = manifest_of(store, &pointer, &statement) else { return };
         let root = chain.trust().version();
         if let Err(error) = verify::<Manifest>(&statement, chain.trust()) {
             fleetcast_cli::warn(format_args!(

@@ -59,6 +59,15 @@ struct State {
     has_looked: bool,
 }
 
+/// What a look has brought.
+#[derive(Debug, Default)]
+struct Found {
+    /// There is something new to send.
+    is_new: bool,
+    /// What was refused.
+    wrong: Vec<String>,
+}
+
 impl Keeper {
     /// Walks on from `chain` by the roots that are kept, and hands on what it comes to.
     #[must_use]
@@ -92,10 +101,10 @@ impl Keeper {
     pub fn look(&self, store: &Store) -> Result<Trust, FetchError> {
         let mut state = self.state();
         state.has_looked = true;
-        let (mut is_new, mut wrong) = (false, Vec::new());
-        let result = self
-            .walk(&mut state, store, &mut is_new, &mut wrong)
-            .and_then(|()| self.take_beacon(&mut state, store, &mut is_new, &mut wrong));
+        let mut found = Found::default();
+        let walked = self.walk(&mut state.held, store, &mut found);
+        let result = walked.and_then(|()| self.take_beacon(&mut state.held, store, &mut found));
+        let Found { is_new, wrong } = found;
         if is_new {
             state.hand_on();
         }
@@ -107,51 +116,41 @@ impl Keeper {
         Ok(state.held.chain.trust().clone())
     }
 
-    fn walk(
-        &self,
-        state: &mut State,
-        store: &Store,
-        is_new: &mut bool,
-        wrong: &mut Vec<String>,
-    ) -> Result<(), FetchError> {
+    fn walk(&self, held: &mut Held, store: &Store, found: &mut Found) -> Result<(), FetchError> {
         let Origin { stream, channel, cache, .. } = &self.origin;
-        while let Some(name) = next_root(&state.held.chain) {
-            let version = state.held.chain.trust().version() + 1;
+        while let Some(name) = next_root(&held.chain) {
+            let version = held.chain.trust().version() + 1;
             let Some(octets) = store.root(channel, version)? else { break };
-            let mut chain = state.held.chain.clone();
+            let mut chain = held.chain.clone();
             if let Err(error) = chain.step(&octets) {
                 let code = error.code();
-                wrong.push(format!("root {version} of channel {channel} is refused and not sent: {error} ({code})"));
+                found
+                    .wrong
+                    .push(format!("root {version} of channel {channel} is refused and not sent: {error} ({code})"));
                 break;
             }
             // Before anything is judged by it.
             cache.keep_notice(stream, &name, &octets)?;
             let verified = |beacon: Verified<Beacon>| verify(beacon.statement(), chain.trust()).ok();
-            let beacon = state.held.beacon.take().and_then(verified);
-            (state.held, *is_new) = (Held { chain, beacon }, true);
+            let beacon = held.beacon.take().and_then(verified);
+            (*held, found.is_new) = (Held { chain, beacon }, true);
         }
         Ok(())
     }
 
-    fn take_beacon(
-        &self,
-        state: &mut State,
-        store: &Store,
-        is_new: &mut bool,
-        wrong: &mut Vec<String>,
-    ) -> Result<(), FetchError> {
+    fn take_beacon(&self, held: &mut Held, store: &Store, found: &mut Found) -> Result<(), FetchError> {
         let Origin { stream, channel, cache, .. } = &self.origin;
-        let trust = state.held.chain.trust();
+        let trust = held.chain.trust();
         if !self.origin.has_beacons || trust.beacon_role().is_none() {
             return Ok(());
         }
-        let after = state.held.beacon.as_ref().map(|beacon| beacon.issued);
+        let after = held.beacon.as_ref().map(|beacon| beacon.issued);
         let (newest, refused) = store.newest_beacon(channel, after, trust)?;
-        wrong.extend(refused.iter().map(ToString::to_string));
+        found.wrong.extend(refused.iter().map(ToString::to_string));
         let Some(beacon) = newest else { return Ok(()) };
         // It is sent all the same if it cannot be kept: after a restart the store has it.
         let kept = cache.keep_notice(stream, BEACON, beacon.statement());
-        (state.held.beacon, *is_new) = (Some(beacon), true);
+        (held.beacon, found.is_new) = (Some(beacon), true);
         Ok(kept?)
     }
 

@@ -127,18 +127,21 @@ fn age(then: SystemTime, now: SystemTime) -> Duration {
 
 /// Adds the files that a pointer needs.
 fn need(store: &Store, pointer: &Pointer, needed: &mut BTreeSet<String>) -> Result<(), StoreError> {
-    let manifest = manifest_of(store, pointer)?;
+    let manifest = manifest_of(store, pointer, &statement_of(store, pointer)?)?;
     needed.extend(manifest.components.iter().map(|component| hex(&component.sha256)));
     needed.insert(format!("{}.fleetcast", pointer.release()));
     Ok(())
 }
 
-/// The manifest that a pointer names; whose it is, whoever uses it must verify.
-pub(crate) fn manifest_of(store: &Store, pointer: &Pointer) -> Result<Unverified<Manifest>, StoreError> {
+/// The manifest that a pointer names, by its [statement](statement_of); whose it is, whoever uses it must verify.
+pub(crate) fn manifest_of(
+    store: &Store,
+    pointer: &Pointer,
+    statement: &[u8],
+) -> Result<Unverified<Manifest>, StoreError> {
     let path = pointer.file();
-    let statement = statement_of(store, pointer)?;
     let manifest: Unverified<Manifest> =
-        parse_unverified(&statement).map_err(|error| store.content(&path, &format!("is refused: {error}")))?;
+        parse_unverified(statement).map_err(|error| store.content(&path, &format!("is refused: {error}")))?;
     if hex(manifest.payload_digest()) == pointer.release() {
         Ok(manifest)
     } else {

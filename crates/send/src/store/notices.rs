@@ -1,7 +1,9 @@
 //! Roots and beacons of a channel: files that are created and never changed, under the version or the time that they have \[P-8, P-9\].
 
 use fleetcast_core::beacon::Beacon;
-use fleetcast_core::trust::{MAX_STATEMENT, Root, StatementError, Trust, Verified, parse_unverified, verify};
+use fleetcast_core::trust::{
+    MAX_STATEMENT, Root, Statement, StatementError, Trust, Verified, parse_unverified, verify,
+};
 
 use super::pointer::Channel;
 use super::{Store, StoreError};
@@ -162,7 +164,7 @@ impl Store {
                 Some(chain) => chain.step(&root.statement).map_err(refused)?,
             }
             match (&stored, &ours) {
-                (Some(stored), Some(ours)) if !is_same(&stored.statement, &ours.statement) => {
+                (Some(stored), Some(ours)) if !is_same::<Root>(&stored.statement, &ours.statement) => {
                     return Err(NoticeError::Fork { channel: channel.clone(), version });
                 }
                 (None, _) => missing.push(version),
@@ -180,7 +182,7 @@ impl Store {
     pub fn put_roots(&self, channel: &Channel, joined: &Joined) -> Result<(), NoticeError> {
         for root in joined.chain.roots().iter().filter(|root| joined.missing.contains(&root.version)) {
             let is_there = || -> Result<bool, StoreError> {
-                Ok(self.root(channel, root.version)?.is_some_and(|there| is_same(&there, &root.statement)))
+                Ok(self.root(channel, root.version)?.is_some_and(|there| is_same::<Root>(&there, &root.statement)))
             };
             if !self.create(&root_path(channel, root.version), root.statement.clone())? && !is_there()? {
                 return Err(NoticeError::Fork { channel: channel.clone(), version: root.version });
@@ -282,7 +284,7 @@ impl Store {
             return Ok(());
         }
         let there = self.read(&path, MAX_STATEMENT + 1)?;
-        if there.is_some_and(|there| is_same_beacon(&there, beacon)) {
+        if there.is_some_and(|there| is_same::<Beacon>(&there, beacon.statement())) {
             return Ok(());
         }
         Err(NoticeError::Replay { channel: channel.clone(), newest: beacon.issued, issued: beacon.issued })
@@ -331,14 +333,10 @@ fn number(name: &str, digits: usize, end: &str) -> Option<u64> {
     if is_number { number.parse().ok() } else { None }
 }
 
-/// Whether two roots are the same, whoever has signed them.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let digest = |statement: &[u8]| parse_unverified::<Root>(statement).ok().map(|root| *root.payload_digest());
-    digest(a).is_some() && digest(a) == digest(b)
-}
-
-fn is_same_beacon(there: &[u8], beacon: &Verified<Beacon>) -> bool {
-    parse_unverified::<Beacon>(there).is_ok_and(|there| there.payload_digest() == beacon.payload_digest())
+/// Whether two statements are the same, whoever has signed them.
+fn is_same<T: Statement>(a: &[u8], b: &[u8]) -> bool {
+    let digest = |octets| parse_unverified::<T>(octets).ok().map(|statement| *statement.payload_digest());
+    digest(a).is_some_and(|of_a| Some(of_a) == digest(b))
 }
 
 #[cfg(test)]
