@@ -61,6 +61,15 @@ pub fn time(text: &str) -> Result<u64, String> {
 #[derive(Clone, Copy, Debug)]
 pub struct Rate(pub u64);
 
+impl Rate {
+    /// That of a measured value, whose fractions are cut off.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for show")]
+    pub const fn of(bits: f64) -> Self {
+        Self(bits as u64)
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, name) = match self.0 {

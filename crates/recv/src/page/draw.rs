@@ -276,9 +276,8 @@ fn of_hundred(value: f64) -> String {
     percent(value / 100.0)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for show")]
 fn bits(value: f64) -> String {
-    Rate(value as u64).to_string()
+    Rate::of(value).to_string()
 }
 
 fn per_second(value: f64) -> String {

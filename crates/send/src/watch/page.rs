@@ -227,9 +227,7 @@ pub(super) fn relay(relayed: &Relayed, started: u64) -> String {
 }
 
 fn rate_chart(id: &str, history: &History) -> Markup {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for show")]
-    let show = |value: f64| Rate(value as u64).to_string();
-    Chart { id, title: "Rate", history, least: 1000.0, show }.draw()
+    Chart { id, title: "Rate", history, least: 1000.0, show: |bits| Rate::of(bits).to_string() }.draw()
 }
 
 fn warnings(warnings: &Warnings) -> Markup {
