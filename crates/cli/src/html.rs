@@ -9,7 +9,7 @@ mod status;
 use std::time::Duration;
 
 pub use chart::{Chart, History};
-pub use status::{Notice, RENEWAL, State, Tone, notices, status};
+pub use status::{Notice, State, Tone, notices, page, status};
 
 use maud::{DOCTYPE, PreEscaped};
 pub use maud::{Markup, html};

@@ -22,7 +22,7 @@ pub mod settings;
 
 pub use command::{CommandError, ErrorKind, note, out, out_json, run, tell, warn};
 pub use lines::Lines;
-pub use posted::Posted;
+pub use posted::{Posted, Renewed};
 pub use service::Service;
 
 /// Lower-case hexadecimal digits.

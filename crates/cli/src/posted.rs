@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::command::warn;
 
@@ -55,6 +55,42 @@ impl Posted {
     pub fn put(&self, text: String) {
         self.shared.lock().next = Some(text);
         self.shared.changed.notify_all();
+    }
+}
+
+/// A [`Posted`] file that is renewed now and then.
+#[derive(Debug)]
+pub struct Renewed {
+    file: Posted,
+    /// Least time between two texts that are not put at once.
+    rest: Duration,
+    /// When it was last renewed.
+    last: Option<Instant>,
+}
+
+impl Renewed {
+    /// Replaces this file, in a folder that must be there, as soon as it is asked to and then no sooner than after `rest`.
+    ///
+    /// # Panics
+    ///
+    /// If the system gives no thread.
+    #[must_use]
+    pub fn new(path: PathBuf, rest: Duration) -> Self {
+        Self { file: Posted::new(path), rest, last: None }
+    }
+
+    /// Whether it is time.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.last.is_none_or(|last| last.elapsed() >= self.rest)
+    }
+
+    /// Has the file replaced if it is time, or at once.
+    pub fn renew(&mut self, at_once: bool, text: impl FnOnce() -> String) {
+        if at_once || self.is_due() {
+            self.last = Some(Instant::now());
+            self.file.put(text());
+        }
     }
 }
 
@@ -126,6 +162,25 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "999");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
         assert_eq!(folder.path().read_dir().unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn a_file_is_renewed_when_it_is_time_or_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let renewals = |rest| {
+            let mut file = Renewed::new(folder.path().join("x"), rest);
+            let count = std::cell::Cell::new(0);
+            let text = || {
+                count.set(count.get() + 1);
+                String::new()
+            };
+            [false, false, true, false].map(|at_once| {
+                file.renew(at_once, text);
+                count.get()
+            })
+        };
+        assert_eq!(renewals(Duration::from_hours(1)), [1, 1, 2, 2]);
+        assert_eq!(renewals(Duration::ZERO), [1, 2, 3, 4]);
     }
 
     #[test]

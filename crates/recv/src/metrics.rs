@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fleetcast_cli::metrics::Page;
-use fleetcast_cli::{Posted, clock, families};
+use fleetcast_cli::{Renewed, clock, families};
 use fleetcast_install::Record;
 
 use crate::events::{Chunks, Traffic};
@@ -91,10 +91,7 @@ pub(crate) struct Opened(Option<Server>);
 pub(crate) struct Shown {
     /// Unix time in seconds.
     started: u64,
-    file: Option<Posted>,
-    interval: Duration,
-    /// When the file was last written.
-    written: Option<Instant>,
+    file: Option<Renewed>,
     board: Option<Board>,
 }
 
@@ -116,9 +113,7 @@ impl Opened {
     pub(crate) fn show(self, settings: &Settings) -> io::Result<Shown> {
         Ok(Shown {
             started: clock::unix(),
-            file: settings.file.clone().map(Posted::new),
-            interval: settings.interval,
-            written: None,
+            file: settings.file.clone().map(|path| Renewed::new(path, settings.interval)),
             board: self.0.map(Server::start).transpose()?,
         })
     }
@@ -127,11 +122,7 @@ impl Opened {
 impl Shown {
     /// Whether it is time for the facts: each second if somebody may ask for them.
     pub(crate) fn is_due(&self) -> bool {
-        self.board.is_some() || self.is_file_due()
-    }
-
-    fn is_file_due(&self) -> bool {
-        self.file.is_some() && self.written.is_none_or(|written| written.elapsed() >= self.interval)
+        self.board.is_some() || self.file.as_ref().is_some_and(Renewed::is_due)
     }
 
     /// Shows the facts.
@@ -140,10 +131,8 @@ impl Shown {
         if let Some(board) = &self.board {
             board.set(&text);
         }
-        let is_due = self.is_file_due() || !facts.is_running;
-        if let Some(file) = self.file.as_ref().filter(|_| is_due) {
-            self.written = Some(Instant::now());
-            file.put(text);
+        if let Some(file) = &mut self.file {
+            file.renew(!facts.is_running, || text);
         }
     }
 }

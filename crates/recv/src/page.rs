@@ -8,8 +8,8 @@ mod words;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fleetcast_cli::html::{History, RENEWAL};
-use fleetcast_cli::{Posted, clock};
+use fleetcast_cli::html::{self, History};
+use fleetcast_cli::{Renewed, clock};
 
 use crate::ledger::Ledger;
 use crate::metrics::Facts;
@@ -21,7 +21,7 @@ const WEIGHT: f64 = 0.2;
 /// Where the page goes, and what it has of the past.
 #[derive(Debug)]
 pub(crate) struct Page {
-    posted: Posted,
+    file: Renewed,
     /// Unix time in seconds.
     started: u64,
     trend: Trend,
@@ -69,20 +69,18 @@ pub(crate) struct Seen<'a> {
 impl Page {
     /// A page in this file. What confines this thread confines the one that writes.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { posted: Posted::new(path), started: clock::unix(), trend: Trend::default() }
+        Self { file: html::page(path), started: clock::unix(), trend: Trend::default() }
     }
 
     /// Whether it is time to write it.
     pub(crate) fn is_due(&self) -> bool {
-        // The timer that asks is one of whole seconds, and may be early by a little.
-        let rest = RENEWAL.saturating_sub(Duration::from_millis(500));
-        self.trend.last.is_none_or(|last| clock::since_boot().saturating_sub(last.at) >= rest)
+        self.file.is_due()
     }
 
     /// Writes it.
     pub(crate) fn show(&mut self, seen: &Seen<'_>) {
         self.trend.note(clock::since_boot(), seen);
-        self.posted.put(draw::page(seen, &self.trend, self.started));
+        self.file.renew(true, || draw::page(seen, &self.trend, self.started));
     }
 }
 

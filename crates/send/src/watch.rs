@@ -10,8 +10,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fleetcast_cli::html::{History, RENEWAL};
-use fleetcast_cli::{CommandError, ErrorKind, Posted, clock, quantity};
+use fleetcast_cli::html::{self, History};
+use fleetcast_cli::{CommandError, ErrorKind, Renewed, clock, quantity};
 use serde::Serialize;
 
 use crate::relay::report as relay;
@@ -53,16 +53,9 @@ pub struct Watch<S> {
     state: S,
     /// Unix time in seconds.
     started: u64,
-    metrics: Option<Posted>,
-    interval: Duration,
-    /// When the metrics were last written.
-    written: Option<Instant>,
-    page: Option<Posted>,
-    /// When the page was last written.
-    page_written: Option<Instant>,
-    status: Option<Posted>,
-    /// When that was last written.
-    told: Option<Instant>,
+    metrics: Option<Renewed>,
+    page: Option<Renewed>,
+    status: Option<Renewed>,
 }
 
 /// What is watched: events come in, and files come out.
@@ -195,12 +188,14 @@ impl<S: Watched> Watch<S> {
     ///
     /// [`ErrorKind::Usage`] if a file or folder makes no sense.
     pub fn new(args: &WatchArgs, state: S) -> Result<Self, CommandError> {
+        let usage = |text: String| Err(CommandError::new(ErrorKind::Usage, text));
         let page = args.page.as_deref();
         if let Some(path) = page.filter(|path| path.extension().is_none_or(|end| end != "html")) {
-            let text = format!("--page {}: browsers show files by their ending, which must be .html", path.display());
-            return Err(CommandError::new(ErrorKind::Usage, text));
+            return usage(format!(
+                "--page {}: browsers show files by their ending, which must be .html",
+                path.display()
+            ));
         }
-        let usage = |text: String| Err(CommandError::new(ErrorKind::Usage, text));
         if let Some(path) = args.metrics.as_ref().filter(|path| path.extension().is_none_or(|end| end != "prom")) {
             return usage(format!(
                 "--metrics {}: the node exporter reads files that end in .prom only",
@@ -216,13 +211,9 @@ impl<S: Watched> Watch<S> {
         Ok(Self {
             state,
             started: clock::unix(),
-            metrics: args.metrics.clone().map(Posted::new),
-            interval: args.metrics_interval,
-            written: None,
-            page: page.map(|path| Posted::new(path.into())),
-            page_written: None,
-            status: args.runtime.as_ref().map(|folder| Posted::new(folder.join(status::FILE))),
-            told: None,
+            metrics: args.metrics.clone().map(|path| Renewed::new(path, args.metrics_interval)),
+            page: page.map(|path| html::page(path.into())),
+            status: args.runtime.as_ref().map(|folder| Renewed::new(folder.join(status::FILE), PAUSE)),
         })
     }
 
@@ -250,22 +241,15 @@ impl<S: Watched> Watch<S> {
     }
 
     fn write(&mut self, at_once: bool) {
-        let is_due = at_once || self.told.is_none_or(|told| told.elapsed() >= PAUSE);
-        if let Some(status) = self.status.as_ref().filter(|_| is_due) {
-            self.told = Some(Instant::now());
-            status.put(self.state.status(self.started));
+        let Self { state, started, metrics, page, status } = self;
+        if let Some(status) = status {
+            status.renew(at_once, || state.status(*started));
         }
-        let is_due = at_once || self.written.is_none_or(|written| written.elapsed() >= self.interval);
-        if let Some(metrics) = self.metrics.as_ref().filter(|_| is_due) {
-            self.written = Some(Instant::now());
-            metrics.put(self.state.metrics(self.started));
+        if let Some(metrics) = metrics {
+            metrics.renew(at_once, || state.metrics(*started));
         }
-        // Who calls does so each second, and may be early by a little.
-        let rest = RENEWAL.saturating_sub(Duration::from_millis(500));
-        let is_due = at_once || self.page_written.is_none_or(|written| written.elapsed() >= rest);
-        if let Some(page) = self.page.as_ref().filter(|_| is_due) {
-            self.page_written = Some(Instant::now());
-            page.put(self.state.page(self.started));
+        if let Some(page) = page {
+            page.renew(at_once, || state.page(*started));
         }
     }
 }
@@ -624,7 +608,7 @@ mod tests {
         watch.note(Write::Now);
         watch.beat();
         assert_eq!(watch.state().0.get(), 2);
-        watch.told = Instant::now().checked_sub(PAUSE);
+        std::thread::sleep(PAUSE);
         watch.beat();
         assert_eq!(watch.state().0.get(), 3);
     }

@@ -1,12 +1,23 @@
 //! Pages that tell how a program is doing: it renews them while it runs, and a browser loads them anew.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Markup, document, html, moment};
-use crate::clock;
+use crate::{Renewed, clock};
 
 /// Time between two writes of a page, and between two looks of a browser.
-pub const RENEWAL: Duration = Duration::from_secs(2);
+const RENEWAL: Duration = Duration::from_secs(2);
+
+/// A page in this file. Who renews it asks each second, and may be early by a little.
+///
+/// # Panics
+///
+/// If the system gives no thread.
+#[must_use]
+pub fn page(path: PathBuf) -> Renewed {
+    Renewed::new(path, RENEWAL.saturating_sub(Duration::from_millis(500)))
+}
 
 /// How good something is. Words say it too: a colour alone says nothing to many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
