@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+pub use fleetcast_cli::html::Tone;
 use fleetcast_cli::html::{Markup, document, html};
 use fleetcast_core::trust::Root;
 use indicatif::{BinaryBytes, HumanCount};
@@ -15,27 +16,6 @@ pub trait Sections {
 
     /// All there is to say of it. `signers` are those whose signatures were verified; `None` if nobody looked.
     fn sections(&self, signers: Option<&[Signer]>) -> Markup;
-}
-
-/// How good the news is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tone {
-    /// As it should be.
-    Good,
-    /// To be known.
-    Warn,
-    /// To be stopped for.
-    Bad,
-}
-
-impl Tone {
-    const fn class(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Warn => "warn",
-            Self::Bad => "bad",
-        }
-    }
 }
 
 /// What stands above all else: the verdict, and what it rests on.

@@ -19,9 +19,11 @@ pub fn page(path: PathBuf) -> Renewed {
     Renewed::new(path, RENEWAL.saturating_sub(Duration::from_millis(500)))
 }
 
-/// How good something is. Words say it too: a colour alone says nothing to many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How good something is, the worse the greater. Words say it too: a colour alone says nothing to many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tone {
+    /// Of no matter, or over.
+    Quiet,
     /// As it should be.
     Good,
     /// Under way.
@@ -30,13 +32,12 @@ pub enum Tone {
     Warn,
     /// Something is wrong.
     Bad,
-    /// Of no matter, or over.
-    Quiet,
 }
 
 impl Tone {
     /// The class of the style.
-    const fn class(self) -> &'static str {
+    #[must_use]
+    pub const fn class(self) -> &'static str {
         match self {
             Self::Good => "good",
             Self::Busy => "busy",
