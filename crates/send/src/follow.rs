@@ -73,11 +73,11 @@ impl Follower {
         while !*stop.borrow() {
             match self.look(sent.as_ref(), &is_over) {
                 Ok(found) => {
+                    self.reporter.looked(0, None);
                     if failed > 0 {
                         self.reporter.tell(&Event::Reached { failed });
                     }
                     failed = 0;
-                    self.reporter.looked(failed);
                     if let Some((pointer, source)) = found {
                         if to.send(source).is_err() {
                             return;
@@ -88,7 +88,7 @@ impl Follower {
                 Err(_) if *stop.borrow() => return,
                 Err(error) => {
                     failed += 1;
-                    self.reporter.looked(failed);
+                    self.reporter.looked(failed, Some(error.code()));
                     self.tell(error, sent.as_ref());
                 }
             }

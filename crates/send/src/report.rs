@@ -346,9 +346,9 @@ impl StreamReporter {
         Self { stream, json, watch, number }
     }
 
-    /// Notes, for who watches, how many looks at the store have failed in a row.
-    pub fn looked(&self, failed: u32) {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner).state_mut().looked(self.number, failed);
+    /// Notes, for who watches, how many looks at the store have failed in a row, and the word for why the last did, if it did.
+    pub fn looked(&self, failed: u32, why: Option<&'static str>) {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).state_mut().looked(self.number, failed, why);
     }
 
     /// Tells an event.

@@ -130,15 +130,6 @@ enum Store {
     Fails(&'static str),
 }
 
-impl Store {
-    /// Whether a warning of this code is about it. What was fetched may be refused for any reason but those of sending.
-    fn is_failed_by(&self, code: &str) -> bool {
-        let is_of_sending = matches!(code, "clock" | "not-sent" | "send-transient") || code.starts_with("beacon");
-        let is_fetching = matches!(self, Self::Fetches { .. });
-        code.starts_with("store-") || code.starts_with("cache") || is_fetching && !is_of_sending
-    }
-}
-
 /// A relay, as it was told.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Relayed {
@@ -260,10 +251,11 @@ impl Streams {
         Self(names.into_iter().map(|name| Stream { name: name.to_owned(), ..Stream::default() }).collect())
     }
 
-    /// Notes how many looks of a stream at its store have failed in a row.
-    pub fn looked(&mut self, number: usize, failed: u32) {
+    /// Notes how many looks of a stream at its store have failed in a row, and the word for why the last did, if it did.
+    pub fn looked(&mut self, number: usize, failed: u32, why: Option<&'static str>) {
         if let Some(stream) = self.0.get_mut(number) {
             stream.failed_looks = Some(failed);
+            stream.store = why.map_or(Store::Quiet, Store::Fails);
         }
     }
 
@@ -316,7 +308,6 @@ impl Stream {
             Event::Ready(ready) => {
                 self.ready = Some(ready.clone());
                 self.turned = Some(Instant::now());
-                self.store = Store::Quiet;
                 return Write::Now;
             }
             Event::Progress(progress) => {
@@ -334,9 +325,6 @@ impl Stream {
             }
             Event::Warning { code, reason } => {
                 self.warnings.note(code, reason);
-                if self.store.is_failed_by(code) {
-                    self.store = Store::Fails(code);
-                }
                 return Write::Now;
             }
             Event::Beacon(beacon) => {
@@ -359,17 +347,13 @@ impl Stream {
                 self.store = Store::Fetches { release, octets: *octets };
                 return Write::Due;
             }
-            Event::Reached { .. } => {
-                self.store = Store::Quiet;
-                return Write::Due;
-            }
+            Event::Reached { .. } => return Write::Due,
             Event::Switched { version, sequence, tsi, cycle_packets, cycle_octets } => {
                 if let Some(ready) = &mut self.ready {
                     let (version, tsi) = (version.clone(), tsi.clone());
                     let (cycle_packets, cycle_octets) = (*cycle_packets, *cycle_octets);
                     *ready = Ready { version, sequence: *sequence, tsi, cycle_packets, cycle_octets, ..ready.clone() };
                 }
-                self.store = Store::Quiet;
                 return Write::Now;
             }
             Event::Cycle { .. } => {}
@@ -559,20 +543,22 @@ mod tests {
             assert!(html.contains(text), "{text}: {html}");
         }
         assert!(html.contains("There is nothing to send yet.") && html.contains("http-equiv=\"refresh\""), "{html}");
-        let mut told = |event: &Event| {
+        let told = |streams: &mut Streams, event: &Event| {
             streams.note((1, event));
             page::run(&streams.0[1..], 1)
         };
+        let warning = |code| Event::Warning { code, reason: String::new() };
         let (channel, version) = ("stable".into(), "2".into());
-        let html = told(&Event::Fetching { channel, number: 1, version, sequence: 8, octets: 1 << 20 });
+        let fetching = Event::Fetching { channel, number: 1, version, sequence: 8, octets: 1 << 20 };
+        let html = told(&mut streams, &fetching);
         assert!(html.contains("Fetching") && html.contains("2 (sequence 8): 1.00 MiB"), "{html}");
-        assert!(!told(&Event::Warning { code: "clock", reason: String::new() }).contains("cannot be had"));
-        assert!(
-            told(&Event::Warning { code: "threshold", reason: String::new() }).contains("cannot be had (threshold)")
-        );
-        assert!(!told(&Event::Reached { failed: 2 }).contains("cannot be had"));
+        assert!(!told(&mut streams, &warning("clock")).contains("cannot be had"));
+        streams.looked(1, 1, Some("threshold"));
+        assert!(told(&mut streams, &warning("threshold")).contains("cannot be had (threshold)"));
+        streams.looked(1, 0, None);
+        assert!(!told(&mut streams, &Event::Reached { failed: 2 }).contains("cannot be had"));
         let (sent, layers, beside) = (Sent::default(), vec![], Beside::default());
-        let html = told(&Event::Stopped { reason: "signal", cycles: 1, sent, layers, beside });
+        let html = told(&mut streams, &Event::Stopped { reason: "signal", cycles: 1, sent, layers, beside });
         assert!(html.contains("(signal)") && !html.contains("http-equiv=\"refresh\""), "{html}");
     }
 
