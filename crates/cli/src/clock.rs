@@ -2,9 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::SignedDuration;
-use jiff::civil::DateTime;
-
 /// Unix time in seconds, by the system's clock; 0 if that is before 1970.
 #[must_use]
 pub fn unix() -> u64 {
@@ -19,11 +16,20 @@ pub fn since_boot() -> Duration {
 }
 
 /// A moment of Unix time as RFC 3339 has it, `2026-11-01T06:03:10Z`; `None` after the year 9999.
+///
+/// Computed here: a library's calendar would make the static receiver larger by 130 KB, more than it has room for.
 #[must_use]
 pub fn rfc3339(unix: u64) -> Option<String> {
-    const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
-    let time = EPOCH.checked_add(SignedDuration::from_secs(i64::try_from(unix).ok()?)).ok()?;
-    Some(format!("{time}Z"))
+    // In 400 years there are 146,097 days; years that begin in March have their leap day at the end.
+    let (days, second) = (unix / 86_400 + 719_468, unix % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = (era * 400 + year + month / 10, (month + 2) % 12 + 1);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    (year <= 9999).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
 }
 
 /// A moment of Unix time as people read it: `2026-11-01 06:03:10`, of UTC.

@@ -1,6 +1,6 @@
 //! What the Fleetcast programs have in common on the command line.
 //!
-//! Data goes to stdout, all else to stderr, or of daemons in units to the [journal](crate::journal). Only [`run`], called
+//! Data goes to stdout, all else to stderr, or of daemons in units to the [journal]. Only [`run`], called
 //! by `main`, ends the process, with these exit codes:
 //!
 //! | code | [`ErrorKind`] | meaning |
