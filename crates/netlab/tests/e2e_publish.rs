@@ -202,6 +202,38 @@ fn a_head_end_killed_midway_goes_on_from_its_cache_while_the_store_is_gone() {
 }
 
 #[test]
+fn requests_are_answered_for_the_release_that_took_over() {
+    const FEEDBACK: &str = "239.77.1.2:4002";
+    let Some(fleet) = Fleet::new("follow-nack") else { return };
+    let store = store(&fleet);
+    // Without repair chunks: what is lost must come again.
+    let release = |sequence| fleet.draft(sequence).image("app", &noise(sequence, 2 << 20)).repair(0).sign();
+    let (old, new) = (release(1), release(2));
+    publish(&fleet, &store, &old);
+    let host = fleet.host("head-end");
+    let more = format!("rate = \"8M\"\nnack = {FEEDBACK:?}");
+    let mut head_end =
+        head_end(&fleet, &host, &settings(&fleet, "head-end", &store.display().to_string(), &more, None));
+    assert_eq!(head_end.wait_for("ready")["nack"], FEEDBACK);
+    let device = fleet.device("device", &["app"]);
+    device.host.loss(50).unwrap();
+    let config = fleet.path("device.toml");
+    write(&config, format!("[nack]\nto = {FEEDBACK:?}\nper-minute = 60\n").as_bytes());
+    let mut run = device.start(&format!("--config {}", config.display()));
+    wait_installed(&mut run, 1);
+    publish(&fleet, &store, &new);
+    head_end.wait_for("switched");
+    let answers = |told: &Value| told["nack"]["answers"].as_u64().unwrap();
+    let before = answers(&head_end.wait_for("progress"));
+    wait_installed(&mut run, 2);
+    device.assert_runs(&new);
+    assert_eq!(head_end.end(Signal::TERM), 0);
+    let stopped = head_end.wait_for("stopped");
+    assert!(answers(&stopped) > before, "{stopped}, and {before} before");
+    run.end(Signal::INT);
+}
+
+#[test]
 fn a_cache_that_is_full_keeps_the_old_release_on_the_air_and_says_why() {
     let Some(fleet) = Fleet::new("full") else { return };
     let store = store(&fleet);

@@ -5,6 +5,7 @@ mod check;
 mod check_config;
 mod gc;
 mod groups;
+mod nack;
 mod path;
 mod publish;
 mod relay;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 use fleetcast_cli::CommandError;
 
 pub(crate) use groups::Groups;
+pub(crate) use nack::Nack;
 pub(crate) use release::{trusted_keys, trusted_notices};
 pub(crate) use run::{delay, rate};
 

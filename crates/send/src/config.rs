@@ -16,7 +16,8 @@ use fleetcast_core::trust::Trust;
 use toml::Spanned;
 
 use crate::clock::Share;
-use crate::commands::{Groups, delay, rate, trusted_keys, trusted_notices};
+use crate::commands::{Groups, Nack, delay, rate, trusted_keys, trusted_notices};
+use crate::nack::SHARE;
 use crate::notices::Notices;
 use crate::pacing::Pace;
 use crate::source::ImageArg;
@@ -73,6 +74,8 @@ pub struct Stream {
     pub dscp: u8,
     /// UDP source port; 0 lets the system choose.
     pub source_port: u16,
+    /// Requests of receivers that are answered.
+    pub nack: Option<Nack>,
 }
 
 /// What a stream sends.
@@ -209,8 +212,17 @@ impl Checker<'_> {
         if stream.dscp > 63 {
             return Err(wrong("`dscp` is 0 to 63".into()));
         }
+        if stream.nack.is_none() && stream.nack_share.is_some() {
+            return Err(wrong("`nack-share` is of use only with `nack`".into()));
+        }
+        let nack_share = stream.nack_share.unwrap_or(SHARE);
+        if !(1..=50).contains(&nack_share) {
+            return Err(wrong("`nack-share` is 1 to 50".into()));
+        }
+        let nack = stream.nack.map(|at| self.check("nack", &at, socket)).transpose()?;
+        let nack = nack.map(|at| Nack::new(at, nack_share, &groups)).transpose().map_err(told)?;
         let (interface, hops, dscp, source_port) = (stream.interface, stream.hops, stream.dscp, stream.source_port);
-        Ok(Stream { name, what, trust, notices, groups, interface, pace, share, hops, dscp, source_port })
+        Ok(Stream { name, what, trust, notices, groups, interface, pace, share, hops, dscp, source_port, nack })
     }
 
     fn parse<T: FromStr<Err: ToString>>(&self, key: &str, value: &Spanned<String>) -> Result<T, ConfigError> {

@@ -77,15 +77,18 @@ impl RunError {
     }
 }
 
-/// Where receivers ask for what they lack, and what comes of it.
+/// Where receivers ask for what they lack, and how much is answered.
 #[derive(Debug)]
 pub struct Desk {
+    at: SocketAddr,
     net: FeedbackReceiver,
-    answers: Answers,
+    share: u8,
+    seed: u64,
 }
 
 impl Desk {
-    /// Hears requests to the group `at` on `interface`, or to the address `at` of this host.
+    /// Hears requests to the group `at` on `interface`, or to the address `at` of this host; of all packets at most `share` percent
+    /// are answers.
     ///
     /// # Errors
     ///
@@ -94,8 +97,14 @@ impl Desk {
     /// # Panics
     ///
     /// Outside a tokio runtime with I/O enabled.
-    pub fn open(at: SocketAddr, interface: &Interface, answers: Answers) -> Result<Self, FeedbackError> {
-        Ok(Self { net: FeedbackReceiver::open(at, interface, MAX_LEN)?, answers })
+    pub fn open(at: SocketAddr, interface: &Interface, share: u8, seed: u64) -> Result<Self, FeedbackError> {
+        Ok(Self { at, net: FeedbackReceiver::open(at, interface, MAX_LEN)?, share, seed })
+    }
+
+    /// Where requests go.
+    #[must_use]
+    pub const fn at(&self) -> SocketAddr {
+        self.at
     }
 }
 
@@ -146,7 +155,8 @@ pub async fn run(
     let origin = Instant::now();
     let (sent, link) = (Sent::default(), Link { has_carrier: true, ..Link::default() });
     let layers = vec![LayerSent::default(); carousel.layers().count().into()];
-    let (net, answers) = desk.map(|Desk { net, answers }| (net, answers)).unzip();
+    let release = carousel.source().release();
+    let (net, answers) = desk.map(|Desk { net, share, seed, .. }| (net, Answers::of(release, share, seed))).unzip();
     let statements = statements(pace.part(carousel.layers().rate()), notices.as_ref());
     let feed = Feed::new(carousel, pace, cycles, statements, answers);
     let mut drive = Drive { feed, notices, next, sender, origin, sent, layers, link, told_clock: None, tell };

@@ -67,8 +67,7 @@ impl<'a> Feed<'a> {
         Self { carousel, statements, answers, pacer, longest, cycles, next: None, turn, beside }
     }
 
-    /// Has another carousel of as many layers take over where this one is between two cells; the last one given counts. Nobody is
-    /// answered from then on.
+    /// Has another carousel of as many layers take over where this one is between two cells; the last one given counts.
     pub fn set_next(&mut self, carousel: Carousel) {
         self.next = Some(Box::new(carousel));
     }
@@ -83,7 +82,9 @@ impl<'a> Feed<'a> {
     fn take_over(&mut self, now: Duration) {
         let Some(next) = self.next.take() else { return };
         *self.carousel = *next;
-        self.answers = None;
+        if let Some(answers) = &mut self.answers {
+            answers.take_over(self.carousel.source().release());
+        }
         self.longest = longest(self.carousel, &self.statements);
         self.pacer.set_longest(self.longest, now);
         self.beside = Load::default();

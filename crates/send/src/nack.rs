@@ -8,10 +8,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fleetcast_core::fec::Slot;
-use fleetcast_core::nack::{Entry, Release, Request};
+use fleetcast_core::nack::{Entry, Release, Request, release_of};
 use fleetcast_core::tree::Geometry;
 use fleetcast_core::wire::PageKind;
 use serde::Serialize;
+
+use crate::release::ReleaseFile;
+
+/// Percent of the packets that are answers at most, unless told otherwise.
+pub const SHARE: u8 = 25;
 
 /// Most requests taken a second \[N-11\].
 const PER_SECOND: u32 = 64;
@@ -102,6 +107,20 @@ impl Answers {
             limits,
             counts: Counts::default(),
         }
+    }
+
+    /// As [`Answers::new`], for what `release` has.
+    #[must_use]
+    pub fn of(release: &ReleaseFile, share: u8, seed: u64) -> Self {
+        let (name, components) = asked_of(release);
+        Self::new(name, components, share, seed)
+    }
+
+    /// Answers for another release from now on, and forgets what was wanted of the one before.
+    pub fn take_over(&mut self, release: &ReleaseFile) {
+        (self.release, self.components) = asked_of(release);
+        self.cells.clear();
+        self.queue.clear();
     }
 
     /// Takes a datagram that came at `now` from `source`: anybody's, so it is counted and never an error.
@@ -206,6 +225,11 @@ impl Answers {
     fn tidy(&mut self, now: Duration) {
         self.cells.retain(|_, wanted| !wanted.want.is_empty() || now < wanted.sent_at + HOLD);
     }
+}
+
+/// What requests name of a release: itself, and its components.
+fn asked_of(release: &ReleaseFile) -> (Release, Vec<Geometry>) {
+    (release_of(release.manifest().payload_digest()), release.geometries().copied().collect())
 }
 
 impl Limits {

@@ -41,6 +41,8 @@ pub(super) struct Stream {
     pub(super) dscp: u8,
     #[serde(default)]
     pub(super) source_port: u16,
+    pub(super) nack: Option<Spanned<String>>,
+    pub(super) nack_share: Option<u8>,
 }
 
 const fn one() -> u8 {

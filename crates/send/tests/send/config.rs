@@ -26,16 +26,23 @@ fn example() -> String {
 fn the_example_is_good_and_so_is_what_it_shows() {
     let folder = folder();
     check(&folder, &example()).ok();
-    let apart = ["release", "images", "roots", "beacon", "packet-delay"];
-    let uncomment = |line: &str| match line.strip_prefix('#') {
-        Some(key) if key.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ') && !apart.contains(&key)) => {
-            key.to_owned()
-        }
-        _ => line.to_owned(),
+    let uncommented = |is_wanted: &dyn Fn(&str) -> bool| {
+        let uncomment = |line: &str| match line.strip_prefix('#') {
+            Some(key) if key.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ') && is_wanted(key)) => {
+                key.to_owned()
+            }
+            _ => line.to_owned(),
+        };
+        example().lines().map(uncomment).collect::<Vec<_>>().join("\n")
     };
-    let all = example().lines().map(uncomment).collect::<Vec<_>>().join("\n");
+    let (apart, requests) = (["release", "images", "roots", "beacon", "packet-delay"], ["nack", "nack-share"]);
+    let all = uncommented(&|key| !apart.contains(&key) && !requests.contains(&key));
     assert!(all.contains("\nsender = ") && all.contains("\ncache-size = ") && all.contains("\nhops = "));
     check(&folder, &all).ok();
+    // Not with layers.
+    let asked = uncommented(&|key| requests.contains(&key));
+    assert!(asked.contains("\nnack = ") && asked.contains("\nnack-share = "));
+    check(&folder, &asked).ok();
 }
 
 #[test]
@@ -63,6 +70,10 @@ fn what_is_wrong_is_told_with_its_place() {
         ("rate = \"20M\"", "rate = \"20M\"\npacket-delay = \"1ms\"", "either a `rate` or a `packet-delay`"),
         ("rate = \"20M\"", "rate = \"unlimited\"\nsender = \"0/2\"", "`sender` needs a rate"),
         ("#dscp = 0", "dscp = 64", "0 to 63"),
+        ("#nack = \"239.255.70.68:4702\"", "nack = \"239.255.70.68\"", "nack: \"239.255.70.68\" is no group and port"),
+        ("#nack = ", "layers = 2\nnack = ", "or send on one layer"),
+        ("#nack-share = 25", "nack-share = 25", "only with `nack`"),
+        ("#nack-share = 25", "nack = \"10.0.0.1:4702\"\nnack-share = 51", "1 to 50"),
     ] {
         let text = example.replacen(from, to, 1);
         assert_ne!(text, example, "{from}");

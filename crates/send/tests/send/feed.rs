@@ -1,14 +1,17 @@
 //! Carousel, roots and beacon together on a virtual clock.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use fleetcast_core::fec::{Layers, layer_rate};
+use fleetcast_core::nack::{Entry, encode, release_of};
 use fleetcast_core::wire::{Header, Object, Packet, PageKind, StatementKind};
 use fleetcast_send::batch::Batch;
 use fleetcast_send::carousel::{Carousel, Phase};
 use fleetcast_send::clock::Clock;
 use fleetcast_send::feed::Feed;
+use fleetcast_send::nack::Answers;
 use fleetcast_send::notices::chain::SentRoot;
 use fleetcast_send::pacing::Pace;
 use fleetcast_send::statements::Statements;
@@ -198,4 +201,41 @@ fn another_release_takes_over_between_two_cells_and_the_rate_stays() {
         let most = 200_000 * 20;
         assert!(octets <= most + 2 * 1232 && (layers != Layers::ONE || octets > most * 19 / 20), "{octets}");
     }
+}
+
+#[test]
+fn requests_are_answered_for_the_release_that_is_sent() {
+    let pace = pace(1_600_000);
+    let [mut first, second] = ["ok-two-blocks", "ok-three-components"]
+        .map(|name| Carousel::layered(Release::of(name).open().unwrap(), Layers::ONE, Phase(0), 64));
+    let [old, new] = [&first, &second].map(|carousel| {
+        let release = release_of(carousel.source().release().manifest().payload_digest());
+        encode(&release, &[Entry { component: 0, cell: 0, page: false, slots: 1 }])
+    });
+    let ask = |answers: &mut Answers, now: Duration| {
+        for request in [&old, &new] {
+            answers.handle_datagram(now, Ipv4Addr::LOCALHOST.into(), request);
+        }
+    };
+    let counts = |feed: &Feed<'_>| {
+        let counts = feed.answers().unwrap().counts();
+        (counts.answers, counts.dropped.get("other-release").copied().unwrap_or_default())
+    };
+    let mut answers = Answers::of(first.source().release(), 50, 7);
+    ask(&mut answers, Duration::ZERO);
+    let mut feed = Feed::new(&mut first, pace, None, none(pace), Some(answers));
+    run(&mut feed, SECOND * 3);
+    assert_eq!(counts(&feed), (1, 1));
+    feed.set_next(second);
+    run(&mut feed, SECOND * 20);
+    ask(feed.answers_mut().unwrap(), SECOND * 20);
+    run(&mut feed, SECOND * 23);
+    assert_eq!(counts(&feed), (2, 2));
+
+    // What was wanted of the release before, and has not gone, is not looked for in this one.
+    let mut answers = Answers::of(Release::of("ok-two-blocks").open().unwrap().release(), 50, 7);
+    ask(&mut answers, Duration::ZERO);
+    answers.take_over(feed.carousel().source().release());
+    answers.carousel_sent();
+    assert_eq!((answers.counts().requests, answers.next(Duration::ZERO)), (1, None));
 }

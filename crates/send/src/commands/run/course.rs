@@ -6,7 +6,7 @@ use fleetcast_net::Sender;
 use crate::carousel::{Carousel, Phase};
 use crate::clock::{Clock, Share};
 use crate::commands::groups::Groups;
-use crate::driver;
+use crate::driver::{self, Desk};
 use crate::notices::Notices;
 use crate::pacing::Pace;
 use crate::report::{Layer, Rate, Ready};
@@ -35,8 +35,15 @@ impl Course {
     }
 }
 
-/// What is told before the first packet; signatures count as verified, and requests as not heard.
-pub(super) fn ready(source: &Source, sender: &Sender, groups: &Groups, pace: Pace, notices: Option<&Notices>) -> Ready {
+/// What is told before the first packet; signatures count as verified.
+pub(super) fn ready(
+    source: &Source,
+    sender: &Sender,
+    groups: &Groups,
+    pace: Pace,
+    notices: Option<&Notices>,
+    desk: Option<&Desk>,
+) -> Ready {
     let manifest = source.release().manifest();
     let layer = |(number, group): (u8, std::net::SocketAddr)| Layer {
         group: group.to_string(),
@@ -57,7 +64,7 @@ pub(super) fn ready(source: &Source, sender: &Sender, groups: &Groups, pace: Pac
         max_packet: source.max_packet(),
         roots: notices.map(Notices::versions).unwrap_or_default(),
         beacon: notices.and_then(Notices::facts),
-        nack: None,
+        nack: desk.map(|desk| desk.at().to_string()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! `run` with flags: one release, for ever or for some cycles.
 
 use fleetcast_cli::{CommandError, ErrorKind};
-use fleetcast_core::nack::release_of;
 use fleetcast_net::{Interface, SendOptions, Sender};
 
 use super::course::{Course, ready};
@@ -9,10 +8,10 @@ use super::{broken_off, delay, not_opened, rate, stop_signal};
 use crate::carousel::Phase;
 use crate::clock::Share;
 use crate::commands::groups::{GroupArgs, Groups};
+use crate::commands::nack::NackArgs;
 use crate::commands::path::PathArgs;
 use crate::commands::release::ReleaseArgs;
 use crate::driver::{self, Desk, End, Plan};
-use crate::nack::Answers;
 use crate::notices::Notices;
 use crate::pacing::Pace;
 use crate::report::{Event, Ready, Reporter};
@@ -59,15 +58,8 @@ pub(super) struct One {
     #[command(flatten)]
     path: PathArgs,
 
-    /// Answer requests of receivers for what they lack: join this feedback group on the interface, or listen at this address of
-    /// this host. Without it, nothing is read from the network. Only with one layer
-    #[arg(long, value_name = "ADDR:PORT")]
-    nack: Option<std::net::SocketAddr>,
-
-    /// Most packets of 100 that are answers, 1 to 50
-    #[arg(long, value_name = "PERCENT", default_value_t = 25, requires = "nack",
-        value_parser = clap::value_parser!(u8).range(1..=50))]
-    nack_share: u8,
+    #[command(flatten)]
+    nack: NackArgs,
 }
 
 /// Where in the cycle to start.
@@ -84,12 +76,14 @@ impl One {
         // Before the images, which take long to check.
         let groups = self.groups.groups()?;
         let watch = Watch::new(watch, Streams::of([""]))?;
-        let sender = runtime.block_on(async { self.sender(&groups) })?;
+        let net = runtime.block_on(async { self.net(&groups) })?;
         let (source, notices) = self.release.open(json)?;
-        runtime.block_on(self.send(&groups, sender, source, notices, json, watch))
+        runtime.block_on(self.send(&groups, net, source, notices, json, watch))
     }
 
-    fn sender(&self, groups: &Groups) -> Result<Sender, CommandError> {
+    /// What sends, and where requests come to, if they are wanted.
+    fn net(&self, groups: &Groups) -> Result<(Sender, Option<Desk>), CommandError> {
+        let nack = self.nack.nack(groups)?;
         if self.share.is_some() && self.pace() == Pace::Unlimited {
             let error = "--sender needs a rate: no clock tells where an unlimited one is";
             return Err(CommandError::new(ErrorKind::Usage, error));
@@ -97,7 +91,9 @@ impl One {
         let interface = Interface::find(&self.interface)
             .map_err(|e| CommandError::failed(e).hint("name one of them: --interface NAME"))?;
         let options = SendOptions { upper_groups: groups.upper.clone(), ..self.path.options(groups.base, interface) };
-        Sender::open(&options).map_err(not_opened)
+        let sender = Sender::open(&options).map_err(not_opened)?;
+        let desk = nack.map(|nack| nack.open(sender.interface())).transpose()?;
+        Ok((sender, desk))
     }
 
     fn pace(&self) -> Pace {
@@ -107,7 +103,7 @@ impl One {
     async fn send(
         &self,
         groups: &Groups,
-        mut sender: Sender,
+        (mut sender, desk): (Sender, Option<Desk>),
         source: Source,
         mut notices: Option<Notices>,
         json: bool,
@@ -115,13 +111,13 @@ impl One {
     ) -> Result<(), CommandError> {
         let (pace, layers) = (self.pace(), groups.layers);
         let stop = stop_signal().map_err(|e| CommandError::failed(format!("cannot watch for signals: {e}")))?;
-        let desk = self.desk(groups, &source, sender.interface())?;
         let reporter = Reporter::new(json);
         let mut tell = |event: &Event| {
             watch.note((0, event));
             reporter.tell(event);
         };
-        tell(&Event::Ready(self.ready(&source, &sender, groups, notices.as_ref())));
+        let ready = ready(&source, &sender, groups, pace, notices.as_ref(), desk.as_ref());
+        tell(&Event::Ready(Ready { verified: self.release.verifies(), ..ready }));
         if let Some(notices) = &mut notices {
             for concern in notices.concerns(source.release(), driver::unix_now()) {
                 tell(&concern);
@@ -140,28 +136,6 @@ impl One {
             }
             (Ok(_), _) => Ok(()),
             (Err(error), _) => Err(broken_off(error)),
-        }
-    }
-
-    /// Where requests come to, if they are wanted.
-    fn desk(&self, groups: &Groups, source: &Source, interface: &Interface) -> Result<Option<Desk>, CommandError> {
-        let Some(at) = self.nack else { return Ok(None) };
-        if !groups.upper.is_empty() {
-            let reason = "answers would exceed the rate of the base layer: leave out --nack, or send on one layer";
-            return Err(CommandError::new(ErrorKind::Usage, reason));
-        }
-        let seed =
-            getrandom::u64().map_err(|e| CommandError::failed(format!("no random numbers from the system: {e}")))?;
-        let release = release_of(source.release().manifest().payload_digest());
-        let answers = Answers::new(release, source.release().geometries().copied().collect(), self.nack_share, seed);
-        Desk::open(at, interface, answers).map(Some).map_err(CommandError::failed)
-    }
-
-    fn ready(&self, source: &Source, sender: &Sender, groups: &Groups, notices: Option<&Notices>) -> Ready {
-        Ready {
-            verified: self.release.verifies(),
-            nack: self.nack.map(|at| at.to_string()),
-            ..ready(source, sender, groups, self.pace(), notices)
         }
     }
 }

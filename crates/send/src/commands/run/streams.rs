@@ -20,7 +20,7 @@ use super::{broken_off, not_opened, stop_signal};
 use crate::carousel::Phase;
 use crate::commands::release::told;
 use crate::config::{Config, Stream, What};
-use crate::driver::{self, Next, Plan};
+use crate::driver::{self, Desk, Next, Plan};
 use crate::follow::Follower;
 use crate::follow::cache::Cache;
 use crate::follow::notices::{Keeper, Origin};
@@ -154,12 +154,12 @@ fn send(
     let name = stream.name.clone();
     let named = |error: CommandError| error.within(format_args!("stream {name}"));
     let runtime = runtime()?;
-    let mut sender = runtime.block_on(async { open(&stream) }).map_err(&named)?;
+    let (mut sender, desk) = runtime.block_on(async { open(&stream) }).map_err(&named)?;
     let Some(source) = first(&sources, &stop) else { return Ok(()) };
     if let Some(notices) = &mut stream.notices {
         notices.begin();
     }
-    let mut event = ready(&source, &sender, &stream.groups, stream.pace, stream.notices.as_ref());
+    let mut event = ready(&source, &sender, &stream.groups, stream.pace, stream.notices.as_ref(), desk.as_ref());
     event.interface.clone_from(&stream.interface);
     reporter.tell(&Event::Ready(event));
     if let Some(notices) = &mut stream.notices {
@@ -176,7 +176,7 @@ fn send(
     let no_length = || CommandError::failed("at this rate a cycle has no length for `sender`");
     let mut carousel = course.carousel(source).ok_or_else(no_length).map_err(&named)?;
     let next = Next { sources, carousel: Box::new(move |source| course.carousel(source)) };
-    let plan = Plan { pace: stream.pace, cycles: None, desk: None, notices: stream.notices.take(), next: Some(next) };
+    let plan = Plan { pace: stream.pace, cycles: None, desk, notices: stream.notices.take(), next: Some(next) };
     let stopped = async move {
         // It ends with what it receives from: then all is to stop too.
         let _ = stop.wait_for(|&stop| stop).await;
@@ -198,7 +198,8 @@ fn first(sources: &Receiver<Source>, stop: &signal::Receiver<bool>) -> Option<So
     None
 }
 
-fn open(stream: &Stream) -> Result<Sender, CommandError> {
+/// What sends, and where requests come to, if they are wanted.
+fn open(stream: &Stream) -> Result<(Sender, Option<Desk>), CommandError> {
     let interface = Interface::find(&stream.interface).map_err(CommandError::failed)?;
     let options = SendOptions {
         hops: stream.hops,
@@ -207,5 +208,7 @@ fn open(stream: &Stream) -> Result<Sender, CommandError> {
         upper_groups: stream.groups.upper.clone(),
         ..SendOptions::new(stream.groups.base, interface)
     };
-    Sender::open(&options).map_err(not_opened)
+    let sender = Sender::open(&options).map_err(not_opened)?;
+    let desk = stream.nack.map(|nack| nack.open(sender.interface())).transpose()?;
+    Ok((sender, desk))
 }
