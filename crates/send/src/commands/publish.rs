@@ -1,17 +1,21 @@
 //! `publish`: a release goes to a store, under a channel, and roots and a beacon beside it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use fleetcast_cli::{CommandError, ErrorKind, hex};
 use fleetcast_core::beacon::Beacon;
 use fleetcast_core::manifest::Manifest;
-use fleetcast_core::trust::{Verified, verify};
+use fleetcast_core::trust::{Trust, Verified, verify};
 use indicatif::{HumanBytes, ProgressBar};
 use serde::Serialize;
+use tempfile::TempDir;
 
-use super::release::{beacon_statement, open_source, trusted_chain, trusted_keys};
+use super::release::{beacon_statement, open_source, told, trusted_chain, trusted_keys};
 use super::store_arg::{StoreArg, not_stored};
 use crate::driver;
+use crate::follow::cache::Cache;
+use crate::follow::fetch::{FetchError, Fetcher};
 use crate::notices::beacon::concerns;
 use crate::notices::chain::Chain;
 use crate::report::{self, BeaconFacts, Event};
@@ -30,6 +34,9 @@ use crate::store::publish::{PublishError, Published, publish};
 /// the store has already is not put again; what the channel has already changes nothing. Of two publishers at once the later one goes by
 /// what the other has published.
 ///
+/// With --from the release is the one that another channel of the store names: so a release goes from the channel of those who try it to
+/// the channel of all others, as it is. It is fetched and checked as a head-end does.
+///
 /// A channel that has roots takes only releases and beacons that are valid by the newest of them, and roots that follow it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -42,6 +49,10 @@ Examples:
     AWS_REGION=eu-central-1 fleetcast-send publish app.fleetcast --image app.img \\
         --root 1.root --root 2.root --store s3://acme-releases/boards --channel beta
 
+  What has proved good, to everybody:
+    fleetcast-send publish --from beta --trust release-key.pub.pem \\
+        --store /srv/releases --channel stable
+
   A beacon that a timer has signed anew:
     fleetcast-send publish --beacon current.beacon --root 1.root --store /srv/releases --channel stable
 
@@ -49,15 +60,19 @@ Exit codes: 0 published, or it was already; 1 failed; 2 wrong usage; 3 release, 
 later than what the channel has.")]
 pub(super) struct Args {
     /// Release file, as made by `fleetcast-sign create`; may be left out if there are roots or a beacon to publish
-    #[arg(value_name = "RELEASE", required_unless_present_any = ["root", "beacon"], requires = "images")]
+    #[arg(value_name = "RELEASE", required_unless_present_any = ["from", "root", "beacon"], requires = "images", group = "named")]
     release: Option<PathBuf>,
+
+    /// Publish the release that this channel names, in place of a release file and its images
+    #[arg(long, value_name = "NAME", group = "named")]
+    from: Option<Channel>,
 
     /// Image of a component; NAME may be left out if the release has one component only
     #[arg(long = "image", value_name = "NAME=PATH", requires = "release")]
     images: Vec<ImageArg>,
 
     /// Public key that must have signed the release; may be repeated
-    #[arg(long, value_name = "FILE", requires = "release")]
+    #[arg(long, value_name = "FILE", requires = "named")]
     trust: Vec<PathBuf>,
 
     /// How many of the keys must have signed
@@ -82,10 +97,11 @@ pub(super) struct Args {
     channel: Channel,
 
     /// Publish it even if the channel names a release of a higher sequence number. Devices that have taken that one refuse this
-    #[arg(long, requires = "release")]
+    #[arg(long, requires = "named")]
     rollback: bool,
 
-    /// Folder for the repair chunks that are computed for the check, by default the system's for temporary files
+    /// Folder for the repair chunks that are computed for the check, and with --from for the release itself while it is checked; by default
+    /// the system's for temporary files
     #[arg(long, value_name = "FOLDER")]
     temp_dir: Option<PathBuf>,
 
@@ -132,7 +148,7 @@ struct BeaconPublished {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), CommandError> {
-        if self.release.is_some() && self.trust.is_empty() && self.root.is_empty() {
+        if (self.release.is_some() || self.from.is_some()) && self.trust.is_empty() && self.root.is_empty() {
             let error = "what is published must be verified: name who must have signed it";
             return Err(
                 CommandError::new(ErrorKind::Usage, error).hint("--trust release-key.pub.pem, or --root 1.root")
@@ -148,8 +164,8 @@ impl Args {
         };
         let beacon = beacon.map(|statement| self.judge(&store, chain.as_ref(), &statement)).transpose();
         let beacon = beacon.map_err(not_noticed)?;
-        let release = match self.open(joined.as_ref())? {
-            Some(source) => Some(self.publish(&store, &source, joined.as_ref())?),
+        let release = match self.open(&store, joined.as_ref())? {
+            Some((source, _folder)) => Some(self.publish(&store, &source, joined.as_ref())?),
             None => None,
         };
         if let (None, Some(joined)) = (&release, &joined) {
@@ -186,18 +202,49 @@ impl Args {
         store.judge_beacon(&self.channel, chain.ok_or_else(no_root)?, statement)
     }
 
-    /// The release, checked.
-    fn open(&self, joined: Option<&Joined>) -> Result<Option<Source>, CommandError> {
-        let Some(release) = &self.release else { return Ok(None) };
-        let trust = match joined {
-            Some(joined) => joined.chain.trust().clone(),
-            None => trusted_keys(&self.trust, self.threshold)?,
+    /// The release, checked, and the folder that it is in if it was fetched.
+    fn open(&self, store: &Store, joined: Option<&Joined>) -> Result<Option<(Source, Option<TempDir>)>, CommandError> {
+        let trust = || match joined {
+            Some(joined) => Ok(joined.chain.trust().clone()),
+            None => trusted_keys(&self.trust, self.threshold),
         };
-        open_source(release, &self.images, Some(&trust), self.temp_dir.as_deref(), self.json).map(Some)
+        if let Some(from) = &self.from {
+            let (source, folder) = self.fetch(store, from, &trust()?)?;
+            return Ok(Some((source, Some(folder))));
+        }
+        let Some(release) = &self.release else { return Ok(None) };
+        let source = open_source(release, &self.images, Some(&trust()?), self.temp_dir.as_deref(), self.json)?;
+        Ok(Some((source, None)))
+    }
+
+    /// What another channel names, checked.
+    fn fetch(&self, store: &Store, from: &Channel, trust: &Trust) -> Result<(Source, TempDir), CommandError> {
+        let temp_dir = self.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::tempdir_in(&temp_dir).map_err(|error| {
+            CommandError::failed(format!("cannot make a folder in {}: {error}", temp_dir.display()))
+        })?;
+        let cache = Cache::open(folder.path(), u64::MAX, BTreeSet::new()).map_err(CommandError::failed)?;
+        let Some((_, pointer)) = store.newest(from).map_err(not_stored)? else {
+            return Err(CommandError::failed(FetchError::Empty { channel: from.clone() }));
+        };
+        let bar = self.bar("fetching");
+        let advance = |octets| {
+            bar.inc(octets);
+            true
+        };
+        let (stream, cache, temp_dir) = ("from", &cache, &temp_dir);
+        let fetcher = Fetcher { stream, trust, before: &[], cache, temp_dir, advance: &advance };
+        let source = fetcher.fetch(store, &pointer, &mut |octets| bar.set_length(octets));
+        bar.finish_and_clear();
+        Ok((source.map_err(not_fetched)?, folder))
+    }
+
+    fn bar(&self, what: &'static str) -> ProgressBar {
+        if self.json { ProgressBar::hidden() } else { report::octets_bar(what) }
     }
 
     fn publish(&self, store: &Store, source: &Source, joined: Option<&Joined>) -> Result<ReleaseFacts, CommandError> {
-        let bar = if self.json { ProgressBar::hidden() } else { report::octets_bar("publishing") };
+        let bar = self.bar("publishing");
         let now = driver::unix_now().as_secs();
         let result = publish(store, &self.channel, source, joined, self.rollback, now, &mut |done, total| {
             bar.set_length(total);
@@ -281,6 +328,21 @@ fn not_noticed(error: NoticeError) -> CommandError {
         NoticeError::Store(error) => not_stored(error),
         NoticeError::NoRoot { .. } => CommandError::new(ErrorKind::Usage, error).hint(hint),
         error => CommandError::new(ErrorKind::Refused, error).hint(hint),
+    }
+}
+
+/// What another channel names is not taken.
+fn not_fetched(error: FetchError) -> CommandError {
+    match error {
+        FetchError::Store(error) => not_stored(error),
+        FetchError::Source(error) => match told(error) {
+            told if told.kind() == ErrorKind::Refused => {
+                told.hint("publish its file and images, which mends the store")
+            }
+            told => told,
+        },
+        FetchError::Refused { .. } | FetchError::Other { .. } => CommandError::new(ErrorKind::Refused, error),
+        error => CommandError::failed(error),
     }
 }
 

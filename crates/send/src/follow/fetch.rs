@@ -29,8 +29,8 @@ pub struct Fetcher<'a> {
     pub cache: &'a Cache,
     /// Folder for repair chunks.
     pub temp_dir: &'a Path,
-    /// Whether it is to break off.
-    pub stop: &'a dyn Fn() -> bool,
+    /// Is told the octets that come, and says whether to go on.
+    pub advance: &'a dyn Fn(u64) -> bool,
 }
 
 /// Why a release was not taken.
@@ -156,7 +156,7 @@ impl Fetcher<'_> {
         for file in missing {
             let path = format!("{FILES}/{}", file.name);
             self.cache.write(&file.name, |to| {
-                let sha256 = store.download(&path, file.len, to, self.stop)?;
+                let sha256 = store.download(&path, file.len, to, &mut |octets| (self.advance)(octets))?;
                 if file.sha256.is_some_and(|wanted| wanted != sha256) {
                     return Err(FetchError::from(store.content(&path, "has not the SHA-256 of its name")));
                 }

@@ -205,7 +205,7 @@ fn put_files(
 
 /// Whether a file of the store, of this length, has this SHA-256.
 fn is_same(store: &Store, path: &str, len: u64, sha256: [u8; 32]) -> Result<bool, StoreError> {
-    Ok(store.download(path, len, &mut std::io::sink(), &|| false)? == sha256)
+    Ok(store.download(path, len, &mut std::io::sink(), &mut |_| true)? == sha256)
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {

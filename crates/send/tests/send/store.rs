@@ -66,6 +66,39 @@ fn what_is_published_is_there_once_and_the_second_time_nothing_is_done() {
 }
 
 #[test]
+fn what_one_channel_names_another_may_name_too() {
+    let release = with_store("ok-three-components");
+    fs::create_dir(release.path("temp")).unwrap();
+    let promote = |to: &str, trust: &str, args: &[&str]| {
+        let all = ["publish", "--store", "store", "--from", "stable", "--channel", to, "--trust", trust];
+        Done::run(&mut release.command(&[&all[..], &["--temp-dir", "temp"], args].concat()))
+    };
+    let trust = key("release");
+    promote("all", &trust, &[]).failed(1, &["channel stable names no release yet"]);
+    let first = json(publish(&release, &["--json"]));
+    for is_again in [false, true] {
+        let told = json(promote("all", &trust, &["--json"]));
+        assert_eq!((&told["release"], &told["octets"]), (&first["release"], &0.into()));
+        assert_eq!((&told["number"], &told["unchanged"]), (&1.into(), &is_again.into()));
+    }
+    promote("other", &key("other"), &[]).failed(3, &["0 valid signatures by trusted keys"]);
+    promote("other", &trust, &["release"]).failed(2, &["cannot be used with"]);
+    Done::run(&mut release.command(&["publish", "--store", "store", "--from", "stable", "--channel", "other"]))
+        .failed(2, &["what is published must be verified", "--trust"]);
+    // What is damaged in the store goes no further.
+    let (pages, images): (Vec<_>, Vec<_>) = names(&release, "files").into_iter().partition(|name| name.contains('.'));
+    for (name, part) in [(&images[0], "has not the SHA-256 of its name"), (&pages[0], "which mends the store")] {
+        let path = format!("store/files/{name}");
+        let middle = usize::try_from(release.path(&path).metadata().unwrap().len()).unwrap() / 2;
+        release.flip(&path, middle);
+        promote("other", &trust, &[]).failed(3, &[part]);
+        release.flip(&path, middle);
+    }
+    assert!(!release.path("store/channels/other").exists());
+    assert_eq!(fs::read_dir(release.path("temp")).unwrap().count(), 0);
+}
+
+#[test]
 fn what_does_not_verify_is_not_published() {
     let release = with_store("ok-small");
     let bare = ["--store", "store", "--channel", "stable"];
@@ -213,9 +246,10 @@ fn a_release_file_that_is_damaged_in_the_store_costs_no_image_that_was_fetched()
     let key = fleetcast_cli::keys::load_public(Path::new(&key("release"))).unwrap().tell();
     let trust = TrustedKeys::new(vec![key], 1).map(Trust::from).unwrap();
     let cache = Cache::open(&release.path("cache"), 1 << 30, ["stable".to_owned()].into()).unwrap();
-    let (temp_dir, stop) = (std::env::temp_dir(), || false);
+    let (temp_dir, advance) = (std::env::temp_dir(), |_| true);
     let (cached, before) = (&cache, &[]);
-    let fetcher = Fetcher { stream: "stable", trust: &trust, before, cache: cached, temp_dir: &temp_dir, stop: &stop };
+    let fetcher =
+        Fetcher { stream: "stable", trust: &trust, before, cache: cached, temp_dir: &temp_dir, advance: &advance };
     let (_, pointer) = store.newest(&"stable".parse().unwrap()).unwrap().unwrap();
     let refused = fetcher.fetch(&store, &pointer, &mut |_| {}).unwrap_err();
     assert_eq!(refused.code(), "page-digest");
