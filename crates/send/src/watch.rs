@@ -97,6 +97,9 @@ pub struct Stream {
     /// Its name; empty if it is the only one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// Group and interface, as soon as they are known.
+    #[serde(skip)]
+    place: Option<[String; 2]>,
     /// When its loop turned last.
     #[serde(skip)]
     turned: Option<Instant>,
@@ -246,9 +249,16 @@ impl<S: Watched> Watch<S> {
 }
 
 impl Streams {
-    /// Streams of these names.
-    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(names.into_iter().map(|name| Stream { name: name.to_owned(), ..Stream::default() }).collect())
+    /// A single one, without a name, that tells where it sends to when it is ready.
+    #[must_use]
+    pub fn one() -> Self {
+        Self(vec![Stream::default()])
+    }
+
+    /// Streams of these names, each with group and interface: known though nothing may be sent for long.
+    pub fn of(streams: impl IntoIterator<Item = (String, [String; 2])>) -> Self {
+        let stream = |(name, place)| Stream { name, place: Some(place), ..Stream::default() };
+        Self(streams.into_iter().map(stream).collect())
     }
 
     /// Notes how many looks of a stream at its store have failed in a row, and the word for why the last did, if it did.
@@ -306,6 +316,7 @@ impl Stream {
     fn note(&mut self, event: &Event) -> Write {
         match event {
             Event::Ready(ready) => {
+                self.place = Some([ready.group.clone(), ready.interface.clone()]);
                 self.ready = Some(ready.clone());
                 self.turned = Some(Instant::now());
                 return Write::Now;
@@ -487,7 +498,8 @@ mod tests {
 
     #[test]
     fn each_stream_is_told_by_its_name_and_another_release_takes_the_place_of_the_first() {
-        let mut streams = Streams::of(["stable", "beta"]);
+        let place = || ["239.1.1.1:4000", "eth1"].map(str::to_owned);
+        let mut streams = Streams::of(["stable", "beta"].map(|name| (name.to_owned(), place())));
         let ready = stream().ready.unwrap();
         streams.note((1, &Event::Ready(ready)));
         assert_eq!(streams.to_string(), "2 streams, 1 of them without a release");
@@ -501,6 +513,14 @@ mod tests {
             (&8.into(), &"0ddba115".into())
         );
         assert_eq!(streams.note((2, &switched)), Write::Later, "there is no such stream");
+        // Before there is anything to send, operators see that it waits, and for what.
+        streams.looked(0, 3, Some("store-access"));
+        let text = streams.metrics(1);
+        for (name, value) in [("running", 0), ("failed_looks", 3), ("packets_total", 0)] {
+            let labels = "{stream=\"stable\",group=\"239.1.1.1:4000\",interface=\"eth1\"}";
+            assert!(text.contains(&format!("\nfleetcast_send_{name}{labels} {value}\n")), "{text}");
+        }
+        assert!(!text.contains("fleetcast_send_release_sequence{stream=\"stable\""), "{text}");
     }
 
     #[test]

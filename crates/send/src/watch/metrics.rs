@@ -17,7 +17,7 @@ families! {
     /// All that `run` writes.
     RUN:
     BUILD = gauge("fleetcast_send_build_info", &["version"], "Always 1, of this version of the program.");
-    RUNNING = gauge("fleetcast_send_running", &[], "1 while it sends, 0 once it has ended.");
+    RUNNING = gauge("fleetcast_send_running", &[], "1 while it sends, 0 before there is a release and once it has ended.");
     START = gauge("fleetcast_send_start_time_seconds", &[], "When the program was started, Unix time.");
     HEARTBEAT = gauge("fleetcast_send_heartbeat_timestamp_seconds", &[], "When this was written, Unix time.");
     RELEASE = gauge("fleetcast_send_release_info", &["version", "tsi"], "Always 1, of the release that is sent.");
@@ -73,21 +73,23 @@ pub(super) fn run(streams: &[Stream], started: u64) -> String {
 }
 
 fn put_stream<'a>(page: &mut Page<'a>, stream: &'a Stream, started: u64) {
-    let Some(ready) = &stream.ready else { return };
-    let labels = RUN_LABELS.into_iter().zip([&*ready.group, &*ready.interface]);
+    let Some(place) = &stream.place else { return };
+    let labels = RUN_LABELS.into_iter().zip(place.iter().map(String::as_str));
     let name = (!stream.name.is_empty()).then_some((STREAM_LABEL, &*stream.name));
     page.set_labels(name.into_iter().chain(labels).collect());
     page.put(&BUILD, &[env!("CARGO_PKG_VERSION")], 1);
-    page.put(&RUNNING, &[], u8::from(stream.stopped.is_none()));
+    page.put(&RUNNING, &[], u8::from(stream.ready.is_some() && stream.stopped.is_none()));
     page.put(&START, &[], started);
     page.put(&HEARTBEAT, &[], clock::unix());
-    page.put(&RELEASE, &[&ready.version, &ready.tsi], 1);
-    page.put(&SEQUENCE, &[], ready.sequence);
-    page.put(&CYCLE_PACKETS, &[], ready.cycle_packets);
-    page.put(&CYCLE_OCTETS, &[], ready.cycle_octets);
-    page.put_some(&ROOT, ready.roots.last());
-    page.put_some(&ISSUED, ready.beacon.map(|beacon| beacon.issued));
-    page.put_some(&EXPIRY, ready.beacon.map(|beacon| beacon.until));
+    if let Some(ready) = &stream.ready {
+        page.put(&RELEASE, &[&ready.version, &ready.tsi], 1);
+        page.put(&SEQUENCE, &[], ready.sequence);
+        page.put(&CYCLE_PACKETS, &[], ready.cycle_packets);
+        page.put(&CYCLE_OCTETS, &[], ready.cycle_octets);
+        page.put_some(&ROOT, ready.roots.last());
+        page.put_some(&ISSUED, ready.beacon.map(|beacon| beacon.issued));
+        page.put_some(&EXPIRY, ready.beacon.map(|beacon| beacon.until));
+    }
     let progress = stream.progress.as_ref();
     let sent = progress.map(|progress| progress.sent).unwrap_or_default();
     page.put(&PACKETS, &[], sent.packets);

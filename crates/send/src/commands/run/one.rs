@@ -75,7 +75,7 @@ impl One {
         let runtime = runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))?;
         // Before the images, which take long to check.
         let groups = self.groups.groups()?;
-        let watch = Watch::new(watch, Streams::of([""]))?;
+        let watch = Watch::new(watch, Streams::one())?;
         let net = runtime.block_on(async { self.net(&groups) })?;
         let (source, notices) = self.release.open(json)?;
         runtime.block_on(self.send(&groups, net, source, notices, json, watch))

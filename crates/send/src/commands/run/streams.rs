@@ -37,7 +37,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Sends the streams of a file until a signal comes or one of them breaks off.
 pub(super) fn run(config: &Path, json: bool, watch: &WatchArgs) -> Result<(), CommandError> {
     let Config { follow, temp_dir, streams } = Config::load(config)?;
-    let seen = Watch::new(watch, Streams::of(streams.iter().map(|stream| &*stream.name)))?;
+    let place = |stream: &Stream| [stream.groups.base.to_string(), stream.interface.clone()];
+    let seen = Watch::new(watch, Streams::of(streams.iter().map(|stream| (stream.name.clone(), place(stream)))))?;
     let seen = Arc::new(Mutex::new(seen));
     let json = json.then(|| Arc::new(Lines::new()));
     let following = streams.iter().filter(|stream| matches!(stream.what, What::Channel(_)));
