@@ -17,7 +17,7 @@ use toml::Spanned;
 
 use crate::clock::Share;
 use crate::commands::{Groups, Nack, delay, rate, trusted_keys, trusted_notices};
-use crate::nack::SHARE;
+use crate::nack::{SHARE, SHARES};
 use crate::notices::Notices;
 use crate::pacing::Pace;
 use crate::source::ImageArg;
@@ -122,8 +122,13 @@ impl Config {
             return Err(at.whole("there is no [[stream]]: nothing would be sent"));
         }
         for (place, stream) in streams.iter().enumerate() {
-            if streams.iter().take(place).any(|other| other.name == stream.name) {
+            let mut before = streams.iter().take(place);
+            if before.clone().any(|other| other.name == stream.name) {
                 return Err(at.whole(&format!("two streams have the name {:?}: give one another `name`", stream.name)));
+            }
+            let host = |stream: &Stream| stream.nack.and_then(|nack| nack.host());
+            if let Some(host) = host(stream).filter(|&own| before.any(|other| host(other) == Some(own))) {
+                return Err(at.whole(&format!("two streams have `nack` {host}: give one another port")));
             }
         }
         let store = file.store.map(|store| at.parse("store", &store)).transpose()?;
@@ -216,10 +221,13 @@ impl Checker<'_> {
             return Err(wrong("`nack-share` is of use only with `nack`".into()));
         }
         let nack_share = stream.nack_share.unwrap_or(SHARE);
-        if !(1..=50).contains(&nack_share) {
-            return Err(wrong("`nack-share` is 1 to 50".into()));
+        if !SHARES.contains(&nack_share) {
+            return Err(wrong(format!("`nack-share` is {} to {}", SHARES.start(), SHARES.end())));
         }
-        let nack = stream.nack.map(|at| self.check("nack", &at, socket)).transpose()?;
+        let address = |text: &str| {
+            text.parse().map_err(|_| format!("{text:?} is no address and port, such as 239.255.70.68:4702"))
+        };
+        let nack = stream.nack.map(|at| self.check("nack", &at, address)).transpose()?;
         let nack = nack.map(|at| Nack::new(at, nack_share, &groups)).transpose().map_err(told)?;
         let (interface, hops, dscp, source_port) = (stream.interface, stream.hops, stream.dscp, stream.source_port);
         Ok(Stream { name, what, trust, notices, groups, interface, pace, share, hops, dscp, source_port, nack })

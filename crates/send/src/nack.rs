@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fleetcast_core::fec::Slot;
@@ -17,6 +18,9 @@ use crate::release::ReleaseFile;
 
 /// Percent of the packets that are answers at most, unless told otherwise.
 pub const SHARE: u8 = 25;
+
+/// What it may be.
+pub const SHARES: RangeInclusive<u8> = 1..=50;
 
 /// Most requests taken a second \[N-11\].
 const PER_SECOND: u32 = 64;
@@ -93,14 +97,14 @@ struct Limits {
 }
 
 impl Answers {
-    /// Nothing is wanted yet. Of all packets at most `share` percent (1 to 50) are answers. `seed` is what receivers cannot know.
+    /// Nothing is wanted yet. Of all packets at most `share` percent ([`SHARES`]) are answers. `seed` is what receivers cannot know.
     #[must_use]
     pub fn new(release: Release, components: Vec<Geometry>, share: u8, seed: u64) -> Self {
         let limits = Limits { second: 0, all: 0, sources: [0; SOURCES], seed };
         Self {
             release,
             components,
-            share: u32::from(share.clamp(1, 50)),
+            share: u32::from(share.clamp(*SHARES.start(), *SHARES.end())),
             credit: 0,
             cells: HashMap::new(),
             queue: VecDeque::new(),

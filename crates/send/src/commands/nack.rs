@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 
-use clap::builder::RangedU64ValueParser;
 use fleetcast_cli::{CommandError, ErrorKind};
-use fleetcast_net::Interface;
+use fleetcast_net::{Interface, check_feedback};
 
 use super::groups::Groups;
 use crate::driver::Desk;
-use crate::nack::SHARE;
+use crate::nack::{SHARE, SHARES};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct NackArgs {
@@ -19,7 +18,7 @@ pub(super) struct NackArgs {
 
     /// Most packets of 100 that are answers, 1 to 50
     #[arg(long, value_name = "PERCENT", default_value_t = SHARE, requires = "nack",
-        value_parser = RangedU64ValueParser::<u8>::new().range(1..=50))]
+        value_parser = clap::value_parser!(u8).range(i64::from(*SHARES.start())..=i64::from(*SHARES.end())))]
     nack_share: u8,
 }
 
@@ -27,8 +26,8 @@ pub(super) struct NackArgs {
 #[derive(Clone, Copy, Debug)]
 pub struct Nack {
     /// Group or address that they go to.
-    pub(crate) at: SocketAddr,
-    /// Percent of the packets that are answers at most.
+    at: SocketAddr,
+    /// Percent of the packets that are answers at most, of [`SHARES`].
     share: u8,
 }
 
@@ -44,17 +43,23 @@ impl NackArgs {
 }
 
 impl Nack {
-    /// Requests to `at`, that at most `share` percent of the packets answer, 1 to 50.
+    /// Requests to `at`, that at most `share` percent of the packets answer.
     ///
     /// # Errors
     ///
-    /// [`CommandError`] if there are several layers.
+    /// [`CommandError`] if nobody can be asked there, or there are several layers.
     pub(crate) fn new(at: SocketAddr, share: u8, groups: &Groups) -> Result<Self, CommandError> {
+        check_feedback(at).map_err(|error| CommandError::new(ErrorKind::Usage, error))?;
         if groups.upper.is_empty() {
             return Ok(Self { at, share });
         }
         let reason = "answers would exceed the rate of the base layer: do without requests, or send on one layer";
         Err(CommandError::new(ErrorKind::Usage, reason))
+    }
+
+    /// The address of this host that they go to, which no other stream can have; none if it is a group.
+    pub(crate) fn host(&self) -> Option<SocketAddr> {
+        Some(self.at).filter(|at| !at.ip().is_multicast())
     }
 
     /// Hears them on an interface.

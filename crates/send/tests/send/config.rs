@@ -70,7 +70,16 @@ fn what_is_wrong_is_told_with_its_place() {
         ("rate = \"20M\"", "rate = \"20M\"\npacket-delay = \"1ms\"", "either a `rate` or a `packet-delay`"),
         ("rate = \"20M\"", "rate = \"unlimited\"\nsender = \"0/2\"", "`sender` needs a rate"),
         ("#dscp = 0", "dscp = 64", "0 to 63"),
-        ("#nack = \"239.255.70.68:4702\"", "nack = \"239.255.70.68\"", "nack: \"239.255.70.68\" is no group and port"),
+        (
+            "#nack = \"239.255.70.68:4702\"",
+            "nack = \"239.255.70.68\"",
+            "nack: \"239.255.70.68\" is no address and port",
+        ),
+        (
+            "#nack = \"239.255.70.68:4702\"",
+            "nack = \"0.0.0.0:4702\"",
+            "0.0.0.0:4702 is no multicast or unicast address",
+        ),
         ("#nack = ", "layers = 2\nnack = ", "or send on one layer"),
         ("#nack-share = 25", "nack-share = 25", "only with `nack`"),
         ("#nack-share = 25", "nack = \"10.0.0.1:4702\"\nnack-share = 51", "1 to 50"),
@@ -80,6 +89,14 @@ fn what_is_wrong_is_told_with_its_place() {
         check(&folder, &text).failed(78, &[problem]);
     }
     check(&folder, "").failed(78, &["nothing would be sent"]);
+    // A group may be heard twice, an address of this host once.
+    let asked = |at: &str| {
+        let one = example.replace("#nack = \"239.255.70.68:4702\"", &format!("nack = {at:?}"));
+        let two = one[one.find("[[stream]]").unwrap()..].replace("#name = \"stable\"", "name = \"other\"");
+        check(&folder, &format!("{one}\n{two}"))
+    };
+    asked("239.255.70.68:4702").ok();
+    asked("10.0.0.1:4702").failed(78, &["two streams have `nack` 10.0.0.1:4702"]);
     let twice = format!("{example}\n{}", &example[example.find("[[stream]]").unwrap()..]);
     check(&folder, &twice).failed(78, &["two streams have the name \"stable\""]);
 }
