@@ -50,10 +50,13 @@ need_rust() {
   esac
 }
 
-# need_cargo PACKAGE@VERSION [OPTION...]: a program from the crates registry; that version, unless there is one.
+# need_cargo PACKAGE@VERSION [OPTION...]: a program from the crates registry; that version, unless there is one. In CI it is not optimized,
+# which would take longer than all that it does there.
 need_cargo() {
+  local quickly=()
   [ ! -d "$HOME/.cargo/bin" ] || PATH="$HOME/.cargo/bin:$PATH"
-  command -v "${1%@*}" >/dev/null || { say "installing $1 (some minutes)"; cargo install --quiet --locked "$@"; }
+  [ -z "${CI:-}" ] || quickly=(env CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off)
+  command -v "${1%@*}" >/dev/null || { say "installing $1 (some minutes)"; "${quickly[@]}" cargo install --quiet --locked "$@"; }
 }
 
 # can_make_namespaces: whether tests of real networks can run.
