@@ -53,5 +53,7 @@ mod tests {
         for unix in moments.chain([4_107_542_399, 4_107_542_400, 253_402_300_799]) {
             assert_eq!(quantity::time(&format!("{}Z", utc(unix).replace(' ', "T"))), Ok(unix));
         }
+        assert_eq!(rfc3339(253_402_300_800), None);
+        assert_eq!(utc(u64::MAX), "Unix time 18446744073709551615");
     }
 }
