@@ -56,9 +56,9 @@ pub struct Follower {
 impl Follower {
     /// Follows until told to stop, or nobody takes what is found.
     pub fn run(self, to: &Sender<Source>, stop: &watch::Receiver<bool>) {
-        let go_on = |_| !*stop.borrow();
+        let is_over = || *stop.borrow();
         let mut sent = None;
-        if let Some((pointer, result)) = self.remembered(&go_on) {
+        if let Some((pointer, result)) = self.remembered(&is_over) {
             match result {
                 Ok(source) => {
                     if to.send(source).is_err() {
@@ -71,7 +71,7 @@ impl Follower {
         }
         let mut failed = 0;
         while !*stop.borrow() {
-            match self.look(sent.as_ref(), &go_on) {
+            match self.look(sent.as_ref(), &is_over) {
                 Ok(found) => {
                     self.reporter.looked(0, None);
                     if failed > 0 {
@@ -97,23 +97,19 @@ impl Follower {
     }
 
     /// The release that was sent last, out of the cache.
-    fn remembered(&self, go_on: &dyn Fn(u64) -> bool) -> Option<(Pointer, Result<Source, FetchError>)> {
+    fn remembered(&self, stop: &dyn Fn() -> bool) -> Option<(Pointer, Result<Source, FetchError>)> {
         let trusts = self.keeper.trusts();
         let (trust, before) = trusts.split_first()?;
-        self.fetcher(trust, before, go_on).remembered()
+        self.fetcher(trust, before, stop).remembered()
     }
 
-    fn fetcher<'a>(&'a self, trust: &'a Trust, before: &'a [Trust], advance: &'a dyn Fn(u64) -> bool) -> Fetcher<'a> {
+    fn fetcher<'a>(&'a self, trust: &'a Trust, before: &'a [Trust], stop: &'a dyn Fn() -> bool) -> Fetcher<'a> {
         let Self { stream, cache, temp_dir, .. } = self;
-        Fetcher { stream, trust, before, cache, temp_dir, advance }
+        Fetcher { stream, trust, before, cache, temp_dir, stop }
     }
 
     /// What the channel names, if it is not what is sent; its roots and its beacon first.
-    fn look(
-        &self,
-        sent: Option<&Pointer>,
-        go_on: &dyn Fn(u64) -> bool,
-    ) -> Result<Option<(Pointer, Source)>, FetchError> {
+    fn look(&self, sent: Option<&Pointer>, stop: &dyn Fn() -> bool) -> Result<Option<(Pointer, Source)>, FetchError> {
         // Opened anew each time: a disk may have been mounted since, and credentials may be others.
         let store = self.store.open()?;
         let trust = self.keeper.look(&store)?;
@@ -123,7 +119,7 @@ impl Follower {
         if sent.is_some_and(|sent| sent.release() == pointer.release()) {
             return Ok(None);
         }
-        let source = self.fetcher(&trust, &[], go_on).fetch(&store, &pointer, &mut |octets| {
+        let source = self.fetcher(&trust, &[], stop).fetch(&store, &pointer, &mut |octets| {
             self.reporter.tell(&Event::Fetching {
                 channel: self.channel.to_string(),
                 number,

@@ -1,30 +1,26 @@
 //! `publish`: a release goes to a store, under a channel, and roots and a beacon beside it.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use fleetcast_cli::{CommandError, ErrorKind, hex};
+use fleetcast_cli::{CommandError, ErrorKind};
 use fleetcast_core::beacon::Beacon;
 use fleetcast_core::manifest::Manifest;
-use fleetcast_core::trust::{Trust, Verified, verify};
+use fleetcast_core::trust::{Verified, verify};
 use indicatif::{HumanBytes, ProgressBar};
 use serde::Serialize;
-use tempfile::TempDir;
 
-use super::release::{beacon_statement, open_source, told, trusted_chain, trusted_keys};
+use super::release::{beacon_statement, open_source, trusted_chain, trusted_keys};
 use super::store_arg::{StoreArg, not_stored};
 use crate::driver;
-use crate::follow::cache::Cache;
-use crate::follow::fetch::{FetchError, Fetcher};
 use crate::notices::beacon::concerns;
 use crate::notices::chain::Chain;
 use crate::report::{self, BeaconFacts, Event};
-use crate::source::{ImageArg, Source};
+use crate::source::ImageArg;
 use crate::store::Store;
 use crate::store::gc::{manifest_of, statement_of};
 use crate::store::notices::{Joined, NoticeError};
 use crate::store::pointer::Channel;
-use crate::store::publish::{PublishError, Published, publish};
+use crate::store::publish::{Offer, PublishError, Published, named, publish};
 
 /// Put a release, roots or a beacon where head-ends fetch them, under a channel
 ///
@@ -34,8 +30,8 @@ use crate::store::publish::{PublishError, Published, publish};
 /// the store has already is not put again; what the channel has already changes nothing. Of two publishers at once the later one goes by
 /// what the other has published.
 ///
-/// With --from the release is the one that another channel of the store names: so a release goes from the channel of those who try it to
-/// the channel of all others, as it is. It is fetched and checked as a head-end does.
+/// With --from it is the release that another channel of the store names, as it is: so it goes from those who try it to all others. Its
+/// signatures are verified, and its files must be there. They are not fetched: head-ends check them when they do, as they check everything.
 ///
 /// A channel that has roots takes only releases and beacons that are valid by the newest of them, and roots that follow it.
 #[derive(clap::Args, Debug)]
@@ -100,8 +96,7 @@ pub(super) struct Args {
     #[arg(long, requires = "named")]
     rollback: bool,
 
-    /// Folder for the repair chunks that are computed for the check, and with --from for the release itself while it is checked; by default
-    /// the system's for temporary files
+    /// Folder for the repair chunks that are computed for the check, by default the system's for temporary files
     #[arg(long, value_name = "FOLDER")]
     temp_dir: Option<PathBuf>,
 
@@ -164,10 +159,7 @@ impl Args {
         };
         let beacon = beacon.map(|statement| self.judge(&store, chain.as_ref(), &statement)).transpose();
         let beacon = beacon.map_err(not_noticed)?;
-        let release = match self.open(&store, joined.as_ref())? {
-            Some((source, _folder)) => Some(self.publish(&store, &source, joined.as_ref())?),
-            None => None,
-        };
+        let release = self.publish(&store, joined.as_ref())?;
         if let (None, Some(joined)) = (&release, &joined) {
             store.put_roots(&self.channel, joined).map_err(not_noticed)?;
         }
@@ -202,62 +194,35 @@ impl Args {
         store.judge_beacon(&self.channel, chain.ok_or_else(no_root)?, statement)
     }
 
-    /// The release, checked, and the folder that it is in if it was fetched.
-    fn open(&self, store: &Store, joined: Option<&Joined>) -> Result<Option<(Source, Option<TempDir>)>, CommandError> {
+    /// Publishes the release, if there is one to publish.
+    fn publish(&self, store: &Store, joined: Option<&Joined>) -> Result<Option<ReleaseFacts>, CommandError> {
         let trust = || match joined {
             Some(joined) => Ok(joined.chain.trust().clone()),
             None => trusted_keys(&self.trust, self.threshold),
         };
         if let Some(from) = &self.from {
-            let (source, folder) = self.fetch(store, from, &trust()?)?;
-            return Ok(Some((source, Some(folder))));
+            let manifest = named(store, from, &trust()?).map_err(not_published)?;
+            return self.put(store, Offer::Named(&manifest), joined).map(Some);
         }
         let Some(release) = &self.release else { return Ok(None) };
         let source = open_source(release, &self.images, Some(&trust()?), self.temp_dir.as_deref(), self.json)?;
-        Ok(Some((source, None)))
+        self.put(store, Offer::Files(&source), joined).map(Some)
     }
 
-    /// What another channel names, checked.
-    fn fetch(&self, store: &Store, from: &Channel, trust: &Trust) -> Result<(Source, TempDir), CommandError> {
-        let temp_dir = self.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let folder = tempfile::tempdir_in(&temp_dir).map_err(|error| {
-            CommandError::failed(format!("cannot make a folder in {}: {error}", temp_dir.display()))
-        })?;
-        let cache = Cache::open(folder.path(), u64::MAX, BTreeSet::new()).map_err(CommandError::failed)?;
-        let Some((_, pointer)) = store.newest(from).map_err(not_stored)? else {
-            return Err(CommandError::failed(FetchError::Empty { channel: from.clone() }));
-        };
-        let bar = self.bar("fetching");
-        let advance = |octets| {
-            bar.inc(octets);
-            true
-        };
-        let (stream, cache, temp_dir) = ("from", &cache, &temp_dir);
-        let fetcher = Fetcher { stream, trust, before: &[], cache, temp_dir, advance: &advance };
-        let source = fetcher.fetch(store, &pointer, &mut |octets| bar.set_length(octets));
-        bar.finish_and_clear();
-        Ok((source.map_err(not_fetched)?, folder))
-    }
-
-    fn bar(&self, what: &'static str) -> ProgressBar {
-        if self.json { ProgressBar::hidden() } else { report::octets_bar(what) }
-    }
-
-    fn publish(&self, store: &Store, source: &Source, joined: Option<&Joined>) -> Result<ReleaseFacts, CommandError> {
-        let bar = self.bar("publishing");
+    fn put(&self, store: &Store, offer: Offer<'_>, joined: Option<&Joined>) -> Result<ReleaseFacts, CommandError> {
+        let bar = if self.json { ProgressBar::hidden() } else { report::octets_bar("publishing") };
         let now = driver::unix_now().as_secs();
-        let result = publish(store, &self.channel, source, joined, self.rollback, now, &mut |done, total| {
+        let result = publish(store, &self.channel, offer, joined, self.rollback, now, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        let Published { number, is_unchanged, before, octets } = result.map_err(not_published)?;
-        let manifest = source.release().manifest();
+        let Published { number, is_unchanged, before, octets, pointer } = result.map_err(not_published)?;
         Ok(ReleaseFacts {
             number,
-            release: hex(manifest.payload_digest()),
-            sequence: manifest.sequence,
-            version: manifest.version.to_string(),
+            release: pointer.release().to_owned(),
+            sequence: pointer.sequence,
+            version: pointer.version,
             unchanged: is_unchanged,
             octets,
             before,
@@ -331,21 +296,6 @@ fn not_noticed(error: NoticeError) -> CommandError {
     }
 }
 
-/// What another channel names is not taken.
-fn not_fetched(error: FetchError) -> CommandError {
-    match error {
-        FetchError::Store(error) => not_stored(error),
-        FetchError::Source(error) => match told(error) {
-            told if told.kind() == ErrorKind::Refused => {
-                told.hint("publish its file and images, which mends the store")
-            }
-            told => told,
-        },
-        FetchError::Refused { .. } | FetchError::Other { .. } => CommandError::new(ErrorKind::Refused, error),
-        error => CommandError::failed(error),
-    }
-}
-
 fn not_published(error: PublishError) -> CommandError {
     match error {
         PublishError::Store(error) => not_stored(error),
@@ -357,6 +307,10 @@ fn not_published(error: PublishError) -> CommandError {
         PublishError::Equivocation { .. } => {
             CommandError::new(ErrorKind::Refused, error).hint("sign it with a higher sequence number")
         }
-        PublishError::Busy { .. } => CommandError::failed(error),
+        PublishError::Named { .. } => CommandError::new(ErrorKind::Refused, error)
+            .hint("devices that go by these keys or roots refuse it too: name others, or publish one that they take"),
+        PublishError::Lacks { .. } => CommandError::new(ErrorKind::Refused, error)
+            .hint("publish its release file and images, which puts what is missing"),
+        PublishError::Empty { .. } | PublishError::Busy { .. } => CommandError::failed(error),
     }
 }

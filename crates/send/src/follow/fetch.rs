@@ -1,19 +1,17 @@
 //! One release out of a store. Nothing is kept that a trusted signature does not lead to: first the manifest is verified, which tells
 //! length and digest of all else.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use fleetcast_cli::hex;
 use fleetcast_core::manifest::Manifest;
-use fleetcast_core::release::Layout;
 use fleetcast_core::trust::{StatementError, Trust, Verified, verify};
 
 use super::cache::{Cache, CacheError};
 use crate::release::ReleaseFile;
 use crate::source::{CellError, ImageArg, Source, SourceError};
 use crate::store::gc::statement_of;
-use crate::store::pointer::{Channel, Pointer};
+use crate::store::pointer::{Channel, Pointer, StoredFile};
 use crate::store::{FILES, Store, StoreError};
 
 /// What takes releases out of a store, for one stream.
@@ -29,8 +27,8 @@ pub struct Fetcher<'a> {
     pub cache: &'a Cache,
     /// Folder for repair chunks.
     pub temp_dir: &'a Path,
-    /// Is told the octets that come, and says whether to go on.
-    pub advance: &'a dyn Fn(u64) -> bool,
+    /// Whether it is to break off.
+    pub stop: &'a dyn Fn() -> bool,
 }
 
 /// Why a release was not taken.
@@ -86,14 +84,6 @@ impl FetchError {
     }
 }
 
-/// A file of a release.
-struct Wanted {
-    name: String,
-    len: u64,
-    /// That of an image; a release file is checked page by page.
-    sha256: Option<[u8; 32]>,
-}
-
 impl Fetcher<'_> {
     /// The release that the stream went by last, out of the cache alone: `None` if there was none.
     #[must_use]
@@ -109,7 +99,7 @@ impl Fetcher<'_> {
     /// Notes that what is in the cache of a release is needed.
     fn note(&self, pointer: &Pointer) -> Result<(), FetchError> {
         let release = self.open_file(pointer)?;
-        let wanted = wanted(pointer, release.manifest(), release.statement().len());
+        let wanted = pointer.files(release.manifest(), release.statement().len());
         let names: Vec<_> = wanted.iter().map(|file| (file.name.clone(), file.len)).collect();
         Ok(self.cache.need(self.stream, &names)?)
     }
@@ -126,7 +116,7 @@ impl Fetcher<'_> {
         if hex(manifest.payload_digest()) != pointer.release() {
             return Err(FetchError::Other { release: pointer.release().to_owned() });
         }
-        let wanted = wanted(pointer, &manifest, statement.len());
+        let wanted = pointer.files(&manifest, statement.len());
         let before = self.cache.needed(self.stream);
         let result = self.fetch_all(store, pointer, &wanted, begin);
         match &result {
@@ -145,7 +135,7 @@ impl Fetcher<'_> {
         &self,
         store: &Store,
         pointer: &Pointer,
-        wanted: &[Wanted],
+        wanted: &[StoredFile],
         begin: &mut dyn FnMut(u64),
     ) -> Result<Source, FetchError> {
         let names: Vec<_> = wanted.iter().map(|file| (file.name.clone(), file.len)).collect();
@@ -156,7 +146,7 @@ impl Fetcher<'_> {
         for file in missing {
             let path = format!("{FILES}/{}", file.name);
             self.cache.write(&file.name, |to| {
-                let sha256 = store.download(&path, file.len, to, &mut |octets| (self.advance)(octets))?;
+                let sha256 = store.download(&path, file.len, to, self.stop)?;
                 if file.sha256.is_some_and(|wanted| wanted != sha256) {
                     return Err(FetchError::from(store.content(&path, "has not the SHA-256 of its name")));
                 }
@@ -201,15 +191,6 @@ impl Fetcher<'_> {
         }
         Ok(result?)
     }
-}
-
-/// The files of a release.
-fn wanted(pointer: &Pointer, manifest: &Manifest, statement_len: usize) -> Vec<Wanted> {
-    let len = Layout::new(statement_len, manifest).len();
-    let images: BTreeMap<_, _> = manifest.components.iter().map(|c| (c.sha256, c.geometry.size())).collect();
-    let image = |(sha256, len): ([u8; 32], u64)| Wanted { name: hex(&sha256), len, sha256: Some(sha256) };
-    let release = Wanted { name: release_name(pointer), len, sha256: None };
-    [release].into_iter().chain(images.into_iter().map(image)).collect()
 }
 
 fn release_name(pointer: &Pointer) -> String {

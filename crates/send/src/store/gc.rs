@@ -127,9 +127,9 @@ fn age(then: SystemTime, now: SystemTime) -> Duration {
 
 /// Adds the files that a pointer needs.
 fn need(store: &Store, pointer: &Pointer, needed: &mut BTreeSet<String>) -> Result<(), StoreError> {
-    let manifest = manifest_of(store, pointer, &statement_of(store, pointer)?)?;
-    needed.extend(manifest.components.iter().map(|component| hex(&component.sha256)));
-    needed.insert(format!("{}.fleetcast", pointer.release()));
+    let statement = statement_of(store, pointer)?;
+    let manifest = manifest_of(store, pointer, &statement)?;
+    needed.extend(pointer.files(&manifest, statement.len()).into_iter().map(|file| file.name));
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 //! A channel is a folder of pointers `channels/NAME/NNNNNNNNNN.json`; the one with the greatest number counts. A pointer is created and
 //! never changed, so that a reader sees a whole one always, and of two publishers that would write the same number one is told.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use fleetcast_cli::hex;
-use fleetcast_core::manifest::Token;
+use fleetcast_core::manifest::{Manifest, Token};
+use fleetcast_core::release::Layout;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Store, StoreError};
@@ -64,6 +66,17 @@ pub struct Pointer {
     pub published: u64,
 }
 
+/// A file of a release in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Its name, without the folder.
+    pub name: String,
+    /// Octets.
+    pub len: u64,
+    /// That of an image; a release file is checked page by page.
+    pub sha256: Option<[u8; 32]>,
+}
+
 impl Pointer {
     /// A pointer to the release whose manifest payload has this SHA-256.
     #[must_use]
@@ -81,6 +94,20 @@ impl Pointer {
     #[must_use]
     pub fn file(&self) -> String {
         format!("{}/{}.fleetcast", super::FILES, self.release)
+    }
+
+    /// The files that the store has of the release, whose manifest this is, in a statement of so many octets.
+    #[must_use]
+    pub fn files(&self, manifest: &Manifest, statement_len: usize) -> Vec<StoredFile> {
+        let release = StoredFile {
+            name: format!("{}.fleetcast", self.release),
+            len: Layout::new(statement_len, manifest).len(),
+            sha256: None,
+        };
+        // Components may have the same image.
+        let images: BTreeMap<_, _> = manifest.components.iter().map(|c| (c.sha256, c.geometry.size())).collect();
+        let image = |(sha256, len): ([u8; 32], u64)| StoredFile { name: hex(&sha256), len, sha256: Some(sha256) };
+        [release].into_iter().chain(images.into_iter().map(image)).collect()
     }
 
     /// The octets of its file.

@@ -68,34 +68,41 @@ fn what_is_published_is_there_once_and_the_second_time_nothing_is_done() {
 #[test]
 fn what_one_channel_names_another_may_name_too() {
     let release = with_store("ok-three-components");
-    fs::create_dir(release.path("temp")).unwrap();
     let promote = |to: &str, trust: &str, args: &[&str]| {
         let all = ["publish", "--store", "store", "--from", "stable", "--channel", to, "--trust", trust];
-        Done::run(&mut release.command(&[&all[..], &["--temp-dir", "temp"], args].concat()))
+        Done::run(&mut release.command(&[&all[..], args].concat()))
     };
     let trust = key("release");
-    promote("all", &trust, &[]).failed(1, &["channel stable names no release yet"]);
+    promote("all", &trust, &[]).failed(1, &["channel stable names no release"]);
     let first = json(publish(&release, &["--json"]));
     for is_again in [false, true] {
         let told = json(promote("all", &trust, &["--json"]));
         assert_eq!((&told["release"], &told["octets"]), (&first["release"], &0.into()));
         assert_eq!((&told["number"], &told["unchanged"]), (&1.into(), &is_again.into()));
     }
+    // As another publisher would have written it.
+    let pointer = first["sequence"].as_u64().unwrap() + 5;
+    let pointer =
+        format!(r#"{{"v":1,"release":"{}","sequence":{pointer},"version":"9","published":1}}"#, "0a".repeat(32));
+    release.folder.write("store/channels/all/0000000002.json", pointer);
+    promote("all", &trust, &[]).failed(3, &["names sequence", "--rollback"]);
+    assert_eq!(json(promote("all", &trust, &["--rollback", "--json"]))["number"], 3);
+
     promote("other", &key("other"), &[]).failed(3, &["0 valid signatures by trusted keys"]);
     promote("other", &trust, &["release"]).failed(2, &["cannot be used with"]);
     Done::run(&mut release.command(&["publish", "--store", "store", "--from", "stable", "--channel", "other"]))
         .failed(2, &["what is published must be verified", "--trust"]);
-    // What is damaged in the store goes no further.
-    let (pages, images): (Vec<_>, Vec<_>) = names(&release, "files").into_iter().partition(|name| name.contains('.'));
-    for (name, part) in [(&images[0], "has not the SHA-256 of its name"), (&pages[0], "which mends the store")] {
-        let path = format!("store/files/{name}");
-        let middle = usize::try_from(release.path(&path).metadata().unwrap().len()).unwrap() / 2;
-        release.flip(&path, middle);
-        promote("other", &trust, &[]).failed(3, &[part]);
-        release.flip(&path, middle);
+    // What the store lacks, or has cut off, goes no further.
+    for name in names(&release, "files") {
+        let path = release.path("store/files").join(&name);
+        let octets = fs::read(&path).unwrap();
+        release.folder.write(&path.display().to_string(), &octets[..octets.len() - 1]);
+        promote("other", &trust, &[]).failed(3, &[&name, "hint: publish its release file and images"]);
+        fs::remove_file(&path).unwrap();
+        promote("other", &trust, &[]).failed(3, &[&name]);
+        release.folder.write(&path.display().to_string(), octets);
     }
     assert!(!release.path("store/channels/other").exists());
-    assert_eq!(fs::read_dir(release.path("temp")).unwrap().count(), 0);
 }
 
 #[test]
@@ -246,10 +253,9 @@ fn a_release_file_that_is_damaged_in_the_store_costs_no_image_that_was_fetched()
     let key = fleetcast_cli::keys::load_public(Path::new(&key("release"))).unwrap().tell();
     let trust = TrustedKeys::new(vec![key], 1).map(Trust::from).unwrap();
     let cache = Cache::open(&release.path("cache"), 1 << 30, ["stable".to_owned()].into()).unwrap();
-    let (temp_dir, advance) = (std::env::temp_dir(), |_| true);
+    let (temp_dir, stop) = (std::env::temp_dir(), || false);
     let (cached, before) = (&cache, &[]);
-    let fetcher =
-        Fetcher { stream: "stable", trust: &trust, before, cache: cached, temp_dir: &temp_dir, advance: &advance };
+    let fetcher = Fetcher { stream: "stable", trust: &trust, before, cache: cached, temp_dir: &temp_dir, stop: &stop };
     let (_, pointer) = store.newest(&"stable".parse().unwrap()).unwrap().unwrap();
     let refused = fetcher.fetch(&store, &pointer, &mut |_| {}).unwrap_err();
     assert_eq!(refused.code(), "page-digest");

@@ -113,6 +113,23 @@ fn a_release_must_be_valid_by_the_newest_root_of_the_channel() {
 }
 
 #[test]
+fn what_goes_from_channel_to_channel_must_be_valid_by_the_newest_root_of_where_it_goes() {
+    let release = with_store();
+    publish_release(&release, &roots(&["1.root", "2.root"])).ok();
+    let to = |channel: &str, args: &[&str]| {
+        Done::run(&mut release.command(&[&["publish", "--store", "store", "--channel", channel], args].concat()))
+    };
+    let from = |channel: &str, args: &[&str]| to(channel, &[&["--from", "stable"], args].concat());
+    let told = json(from("all", &[&roots(&["1.root", "2.root"])[..], &["--json"]].concat()));
+    assert_eq!((&told["number"], &told["new_roots"]), (&1.into(), &json!([1, 2])));
+    // Root 4 lists another release key.
+    to("other", &roots(&["2.root", "3.root", "4.root"])).ok();
+    from("other", &roots(&["2.root"])).failed(3, &["that channel stable names is refused", "(threshold)"]);
+    from("other", &["--trust", &key("release")]).failed(3, &["root 4 of channel other refuses this release"]);
+    assert!(!release.path("store/channels/other/0000000001.json").exists());
+}
+
+#[test]
 fn a_beacon_must_be_later_than_the_newest_and_valid_by_the_newest_root() {
     let release = with_store();
     let issued = now() - 100;
