@@ -130,7 +130,7 @@ impl clap::Args for What {
     fn augment_args(command: Command) -> Command {
         let config = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
         let config = config.conflicts_with_all(FLAGS).help(
-            "Send the streams of this file, in place of what other options say; it reads nothing from the network but its store",
+            "Send the streams of this file, in place of what other options say; it reads nothing from the network but its store, and requests if a stream answers them",
         );
         <One as clap::Args>::augment_args(command.arg(config))
     }
