@@ -18,7 +18,8 @@ rm -rf "$out" target/debian
 mkdir -p "$out/libraries" target/debian
 
 cargo build --locked --release --quiet "${programs[@]/#/-p}"
-cargo run --locked --quiet -p fleetcast-netlab --example manuals -- "$out"
+# Of no package by name: then it is built of what tests are built of.
+cargo run --locked --quiet --example manuals -- "$out"
 
 version=$(cargo pkgid -p fleetcast-recv | sed 's/.*[@#]//')
 cat >"$out/changelog" <<EOF
