@@ -97,9 +97,9 @@ pub struct Stream {
     /// Its name; empty if it is the only one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Group and interface, as soon as they are known.
+    /// Group and interface.
     #[serde(skip)]
-    place: Option<[String; 2]>,
+    place: [String; 2],
     /// When its loop turned last.
     #[serde(skip)]
     turned: Option<Instant>,
@@ -249,15 +249,9 @@ impl<S: Watched> Watch<S> {
 }
 
 impl Streams {
-    /// A single one, without a name, that tells where it sends to when it is ready.
-    #[must_use]
-    pub fn one() -> Self {
-        Self(vec![Stream::default()])
-    }
-
     /// Streams of these names, each with group and interface: known though nothing may be sent for long.
     pub fn of(streams: impl IntoIterator<Item = (String, [String; 2])>) -> Self {
-        let stream = |(name, place)| Stream { name, place: Some(place), ..Stream::default() };
+        let stream = |(name, place)| Stream { name, place, ..Stream::default() };
         Self(streams.into_iter().map(stream).collect())
     }
 
@@ -316,7 +310,6 @@ impl Stream {
     fn note(&mut self, event: &Event) -> Write {
         match event {
             Event::Ready(ready) => {
-                self.place = Some([ready.group.clone(), ready.interface.clone()]);
                 self.ready = Some(ready.clone());
                 self.turned = Some(Instant::now());
                 return Write::Now;
@@ -467,7 +460,8 @@ mod tests {
             layers: vec![LayerSent { packets: 100, octets: 100_000 }, LayerSent { packets: 50, octets: 50_000 }],
             beside,
         };
-        let mut stream = Stream { failed_looks: Some(2), ..Stream::default() };
+        let place = [ready.group.clone(), ready.interface.clone()];
+        let mut stream = Stream { place, failed_looks: Some(2), ..Stream::default() };
         assert_eq!(stream.note(&Event::Ready(ready)), Write::Now);
         assert_eq!(stream.note(&Event::Warning { code: "send-transient", reason: "no carrier".into() }), Write::Now);
         assert_eq!(stream.note(&Event::Progress(progress)), Write::Due);
@@ -614,6 +608,9 @@ mod tests {
         watch.note(Write::Now);
         watch.beat();
         assert_eq!(watch.state().0.get(), 2);
+        std::thread::sleep(PAUSE);
+        watch.beat();
+        assert_eq!(watch.state().0.get(), 3);
     }
 
     #[test]

@@ -73,8 +73,7 @@ pub(super) fn run(streams: &[Stream], started: u64) -> String {
 }
 
 fn put_stream<'a>(page: &mut Page<'a>, stream: &'a Stream, started: u64) {
-    let Some(place) = &stream.place else { return };
-    let labels = RUN_LABELS.into_iter().zip(place.iter().map(String::as_str));
+    let labels = RUN_LABELS.into_iter().zip(stream.place.iter().map(String::as_str));
     let name = (!stream.name.is_empty()).then_some((STREAM_LABEL, &*stream.name));
     page.set_labels(name.into_iter().chain(labels).collect());
     page.put(&BUILD, &[env!("CARGO_PKG_VERSION")], 1);

@@ -75,8 +75,9 @@ impl One {
         let runtime = runtime.map_err(|e| CommandError::failed(format!("cannot start: {e}")))?;
         // Before the images, which take long to check.
         let groups = self.groups.groups()?;
-        let watch = Watch::new(watch, Streams::one())?;
         let net = runtime.block_on(async { self.net(&groups) })?;
+        let place = [groups.base.to_string(), net.0.interface().name().to_owned()];
+        let watch = Watch::new(watch, Streams::of([(String::new(), place)]))?;
         let (source, notices) = self.release.open(json)?;
         runtime.block_on(self.send(&groups, net, source, notices, json, watch))
     }
