@@ -12,7 +12,7 @@ use crate::release::ReleaseFile;
 use crate::source::{CellError, ImageArg, Source, SourceError};
 use crate::store::gc::statement_of;
 use crate::store::pointer::{Channel, Pointer, StoredFile};
-use crate::store::{FILES, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// What takes releases out of a store, for one stream.
 pub struct Fetcher<'a> {
@@ -144,7 +144,7 @@ impl Fetcher<'_> {
         let missing: Vec<_> = wanted.iter().filter(|file| !self.cache.has(&file.name, file.len)).collect();
         begin(missing.iter().map(|file| file.len).sum());
         for file in missing {
-            let path = format!("{FILES}/{}", file.name);
+            let path = file.path();
             self.cache.write(&file.name, |to| {
                 let sha256 = store.download(&path, file.len, to, self.stop)?;
                 if file.sha256.is_some_and(|wanted| wanted != sha256) {
@@ -157,7 +157,7 @@ impl Fetcher<'_> {
     }
 
     fn open_file(&self, pointer: &Pointer) -> Result<ReleaseFile, FetchError> {
-        let name = release_name(pointer);
+        let name = pointer.file_name();
         let open = |trust| ReleaseFile::open(&self.cache.path(&name), Some(trust));
         let opened =
             open(self.trust).or_else(|error| self.before.iter().find_map(|trust| open(trust).ok()).ok_or(error));
@@ -182,7 +182,7 @@ impl Fetcher<'_> {
         let result = Source::open(release, &images, self.temp_dir, &mut |_| {});
         match &result {
             Err(SourceError::Cell(CellError::Release(_) | CellError::Page { .. })) => {
-                self.cache.discard(&release_name(pointer));
+                self.cache.discard(&pointer.file_name());
             }
             Err(SourceError::Size { path, .. } | SourceError::Cell(CellError::Image { path, .. })) => {
                 path.file_name().and_then(|name| name.to_str()).into_iter().for_each(|name| self.cache.discard(name));
@@ -191,8 +191,4 @@ impl Fetcher<'_> {
         }
         Ok(result?)
     }
-}
-
-fn release_name(pointer: &Pointer) -> String {
-    format!("{}.fleetcast", pointer.release())
 }

@@ -12,7 +12,7 @@ use fleetcast_core::manifest::{Manifest, Token};
 use fleetcast_core::release::Layout;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Store, StoreError};
+use super::{Entry, FILES, Store, StoreError};
 
 /// The folder of channels.
 pub(super) const FOLDER: &str = "channels";
@@ -77,6 +77,14 @@ pub struct StoredFile {
     pub sha256: Option<[u8; 32]>,
 }
 
+impl StoredFile {
+    /// Its path in a store.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{FILES}/{}", self.name)
+    }
+}
+
 impl Pointer {
     /// A pointer to the release whose manifest payload has this SHA-256.
     #[must_use]
@@ -90,20 +98,23 @@ impl Pointer {
         &self.release
     }
 
+    /// Name of the release file.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.fleetcast", self.release)
+    }
+
     /// Path of the release file in a store.
     #[must_use]
     pub fn file(&self) -> String {
-        format!("{}/{}.fleetcast", super::FILES, self.release)
+        format!("{FILES}/{}", self.file_name())
     }
 
     /// The files that the store has of the release, whose manifest this is, in a statement of so many octets.
     #[must_use]
     pub fn files(&self, manifest: &Manifest, statement_len: usize) -> Vec<StoredFile> {
-        let release = StoredFile {
-            name: format!("{}.fleetcast", self.release),
-            len: Layout::new(statement_len, manifest).len(),
-            sha256: None,
-        };
+        let release =
+            StoredFile { name: self.file_name(), len: Layout::new(statement_len, manifest).len(), sha256: None };
         // Components may have the same image.
         let images: BTreeMap<_, _> = manifest.components.iter().map(|c| (c.sha256, c.geometry.size())).collect();
         let image = |(sha256, len): ([u8; 32], u64)| StoredFile { name: hex(&sha256), len, sha256: Some(sha256) };

@@ -195,7 +195,7 @@ impl Offer<'_> {
             Self::Files(source) => Ok(put_files(store, source, pointer, compare, progress)?),
             Self::Named(manifest) => {
                 for file in pointer.files(manifest, manifest.statement().len()) {
-                    let path = format!("{FILES}/{}", file.name);
+                    let path = file.path();
                     if store.len(&path)? != Some(file.len) {
                         return Err(PublishError::Lacks { path, len: file.len });
                     }
